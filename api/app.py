@@ -34,6 +34,7 @@ from api.routes import (
     stream_tokens,
     titles,
     tools,
+    usage,
 )
 from shared.agents.agent_file import AgentFile
 from shared.settings import Settings
@@ -84,7 +85,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
         extension.install(app)
     # `chats` has a route that matches every path below a chat's `/messages/`.
     chat_routes = (chat_events, stream_tokens, chats, live_chats)
-    api_routes = (*chat_routes, titles, models, agents, tools, health, metrics)
+    api_routes = (*chat_routes, titles, models, agents, tools, usage, health, metrics)
     for module in (*api_routes, start_page, console_page, console_routes):
         app.include_router(module.router)
     return app

@@ -29,6 +29,7 @@ MambaError
 │   ├── JobMissing
 │   ├── TooManyRequests
 │   │   ├── RateLimited
+│   │   ├── BudgetExceeded
 │   │   ├── TooManyRuns
 │   │   ├── TooManyStreams
 │   │   ├── ChatQueueFull
@@ -43,6 +44,7 @@ MambaError
 │   ├── StreamClosed
 │   ├── StreamGap
 │   └── WriterStopped
+├── BudgetUsedUp                the owner's budget is used up during an answer
 ├── AnswerTooLarge              an answer reaches its limit of bytes
 ├── FileTimeout                 fetching the files of a conversation takes too long
 └── ModelTimeout                a model stops responding before or during its answer
@@ -272,6 +274,12 @@ class RateLimited(TooManyRequests):
     code = "rate_limited"
 
 
+class BudgetExceeded(TooManyRequests):
+    """Your budget is used up."""
+
+    code = "budget_exceeded"
+
+
 class TooManyRuns(TooManyRequests):
     """You have too many live runs."""
 
@@ -347,6 +355,10 @@ class StreamGap(StreamError):
 
 class WriterStopped(StreamError):
     """The process no longer writes to streams."""
+
+
+class BudgetUsedUp(MambaError):
+    """Your budget is used up."""
 
 
 class AnswerTooLarge(MambaError):

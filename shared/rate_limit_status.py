@@ -7,7 +7,7 @@ class RateLimitStatus(NamedTuple):
     """A limit and what is left of it.
 
     An empty bucket refills within `window` seconds, this one within `reset` seconds. A limit of
-    concurrent runs has neither.
+    concurrent runs has neither. `unit` is what a budget counts; other limits count requests.
     """
 
     policy: str
@@ -15,3 +15,4 @@ class RateLimitStatus(NamedTuple):
     remaining: int
     window: float | None = None
     reset: float | None = None
+    unit: str | None = None

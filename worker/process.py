@@ -44,6 +44,7 @@ from shared.telemetry.metrics import MODEL_LABELS, set_process_info
 from shared.telemetry.tracing import active, tracing
 from shared.waiting import wait_briefly
 from shared.webhooks.store import WebhookStore
+from worker.agents.budget import Budgets
 from worker.agents.catalog_publisher import AgentCatalogPublisher
 from worker.agents.registry import AgentRegistry
 from worker.exit_deadline import ExitDeadline
@@ -148,8 +149,10 @@ async def _compose(
     agents = await stack.enter_async_context(AgentRegistry(live, models))
     catalog = AgentCatalog(redis, live_ttl=settings.run.live_ttl_seconds)
     await stack.enter_async_context(AgentCatalogPublisher(agents, catalog))
-    chats = await _chat_runner(live, stores, running, agents, worker_id, stack)
-    titles = TitleRunner(TitleStore(redis), models, running, live)
+    budgets = Budgets(stores.usage_ledger, live)
+    services = await _run_services(stores, budgets, worker_id, stack)
+    chats = _chat_runner(live, services, running, agents)
+    titles = TitleRunner(TitleStore(redis), models, running, budgets, live)
     await stack.enter_async_context(HealthProbe(redis, live, worker_id))
     await stack.enter_async_context(
         WebhookDelivery(WebhookStore(redis), stores.runs, stores.stream, live)
@@ -169,22 +172,23 @@ async def _compose(
     return worker, stores
 
 
-async def _chat_runner(
-    live: LiveSettings,
-    stores: Stores,
-    running: RunningRuns,
-    agents: AgentRegistry,
-    worker_id: str,
-    stack: AsyncExitStack,
-) -> ChatRunner:
-    services = RunServices(
+async def _run_services(
+    stores: Stores, budgets: Budgets, worker_id: str, stack: AsyncExitStack
+) -> RunServices:
+    return RunServices(
         stores.runs,
         stores.chats,
         stores.stream,
         await stack.enter_async_context(GroupCommitter(stores.stream)),
         RunFinalizer(stores.stream, stores.ended_runs),
         worker_id,
+        budgets,
     )
+
+
+def _chat_runner(
+    live: LiveSettings, services: RunServices, running: RunningRuns, agents: AgentRegistry
+) -> ChatRunner:
     retries = RetryPolicy(lambda model: max_retries_of(live.now, model))
     attempts = AttemptRunner(services, lambda: live.now.run, retries)
     return ChatRunner(services, attempts, running, agents, lambda: live.now.run)

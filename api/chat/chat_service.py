@@ -47,8 +47,8 @@ class AcceptedRun(NamedTuple):
     """The run that serves a request."""
 
     run: Run
-    #: None if the owner has no rate limit.
-    rate_limit: RateLimitStatus | None
+    #: The states of the owner's limits.
+    limits: tuple[RateLimitStatus | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class ChatService:
         when_busy = chat.resolve_when_busy(self.live.now.chat.when_busy)
         idempotency = _idempotency(idempotency_key, chat)
         if idempotency and (known := await self._find_repeated(principal, chat, idempotency)):
-            return AcceptedRun(known, None)
+            return AcceptedRun(known)
         continued = await self.continuations.resolve(principal.owner, chat)
         agent = await self._find_agent(chat, continued)
         run = self._new_run(principal, chat, agent, request_id, continued)
@@ -108,9 +108,9 @@ class ChatService:
                 continued,
                 trace,
                 completes_history=when_busy == "queue" and continued is None,
+                plan=principal.plan,
             )
-            weight = self.live.now.queue.weight_of(principal.owner, principal.plan)
-            admitted = await self._admit(run, job, when_busy, idempotency, weight)
+            admitted = await self._admit(run, job, when_busy, idempotency)
         if admitted.run_id != run.id:
             return await self._accepted_before(admitted)
         count_accepted_run(run.agent)
@@ -124,7 +124,7 @@ class ChatService:
         )
         if admitted.superseded:
             await self._supersede(admitted.superseded, run)
-        return AcceptedRun(run, admitted.rate_limit_status)
+        return _accepted(run, admitted)
 
     async def _find_agent(self, chat: ChatRequest, continued: Continuation | None) -> AgentCard:
         name = continued.run.agent if continued else chat.agent or CHAT_AGENT
@@ -188,7 +188,6 @@ class ChatService:
         job: RunChat,
         when_busy: WhenBusy,
         idempotency: Idempotency | None,
-        weight: float,
     ) -> Admitted:
         """Admit the run; if orphaned runs occupy the chat, end them and try again."""
         settings = self.live.now
@@ -201,7 +200,8 @@ class ChatService:
                 max_waiting=settings.chat.max_waiting,
                 idempotency=idempotency,
                 webhooks=bool(settings.webhooks),
-                weight=weight,
+                weight=settings.queue.weight_of(job.owner, job.plan),
+                budget=settings.limits.budget_of(job.owner, job.plan),
             )
             if isinstance(outcome, Admitted):
                 return outcome
@@ -225,7 +225,7 @@ class ChatService:
         run = await self.runs.get(admitted.run_id)
         if run is None:
             raise RepeatedRunExpired
-        return AcceptedRun(run, admitted.rate_limit_status)
+        return _accepted(run, admitted)
 
     async def _supersede(self, run_ids: tuple[str, ...], successor: Run) -> None:
         """Stop runs, then make their successor's job due.
@@ -271,6 +271,10 @@ def _check_priority(chat: ChatRequest, principal: Principal, settings: QueueSett
         )
 
 
+def _accepted(run: Run, admitted: Admitted) -> AcceptedRun:
+    return AcceptedRun(run, (admitted.rate_limit_status, *admitted.budgets))
+
+
 def _check_client_tools(chat: ChatRequest, agent: AgentCard) -> None:
     for field, tool in chat.located_client_tools():
         if tool.name in agent.tools:
@@ -306,12 +310,15 @@ def _job(
     trace: dict[str, str],
     *,
     completes_history: bool,
+    plan: str | None,
 ) -> RunChat:
     return RunChat(
         run_id=run.id,
         chat_id=run.chat_id,
         message_id=run.message_id,
         request_id=run.request_id,
+        owner=run.owner,
+        plan=plan,
         agent=run.agent,
         model=run.model,
         background=run.priority == "background",

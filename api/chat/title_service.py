@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import structlog
 
+from api.auth.principal import Principal
 from api.monitoring.tracing import enqueue_span
 from shared.chat.messages import Message, TextPart
 from shared.chat.title_text import title_of_question
@@ -63,7 +64,7 @@ class TitleService:
             return None
 
     async def generate(
-        self, owner: str, messages: Sequence[Message], model: str | None, request_id: str
+        self, principal: Principal, messages: Sequence[Message], model: str | None, request_id: str
     ) -> tuple[str, bool]:
         """Return a title, and whether a model generated it.
 
@@ -75,18 +76,20 @@ class TitleService:
         job = GenerateTitle(
             title_id=f"title_{secrets.token_urlsafe(15)}",
             request_id=request_id,
+            owner=principal.owner,
+            plan=principal.plan,
             model=requested if model else settings.title.model or requested,
             max_length=settings.title.max_length,
             excerpt=_excerpt(messages),
         )
         title = None
         if job.excerpt and not settings.openai.demo:
-            title = await self._request_title(job, owner, settings.title.timeout_seconds)
+            title = await self._request_title(job, settings.title.timeout_seconds)
         question = _first_user_text(messages)
         fallback = title_of_question(question, settings.title.max_length) or UNTITLED
         return title or fallback, title is not None
 
-    async def _request_title(self, job: GenerateTitle, owner: str, seconds: float) -> str | None:
+    async def _request_title(self, job: GenerateTitle, seconds: float) -> str | None:
         listener = _TitleListener()
         channel = keys.title(job.title_id)
         self._subscriber.add(channel, listener)
@@ -96,7 +99,7 @@ class TitleService:
                 with enqueue_span(GENERATE_TITLE, job.title_id, keys.MAIN_QUEUE) as trace:
                     traced = job.model_copy(update={"trace": trace})
                     async with asyncio.timeout(_REDIS_SECONDS):
-                        await self._queue.enqueue_title(traced, owner, seconds=seconds)
+                        await self._queue.enqueue_title(traced, job.owner, seconds=seconds)
                 generated = await self._wait_for_title(job.title_id, listener)
         except (*REDIS_UNAVAILABLE, TimeoutError) as error:
             log.warning(

@@ -23,6 +23,7 @@ _TAGS = [
     {"name": "models", "description": "List the available models."},
     {"name": "agents", "description": "List the available agents."},
     {"name": "tools", "description": "List the tools with their JSON Schemas."},
+    {"name": "usage", "description": "Read what you have used of your budgets."},
     {"name": "health", "description": "Health checks for the platform that runs the processes."},
 ]
 #: Relative to the document's own URL, which may have a prefix that a proxy removes.

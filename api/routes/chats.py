@@ -26,6 +26,7 @@ from api.streaming.relay import run_headers
 from api.streaming.stream_format import RequestedFormat, StreamFormat
 from api.streaming.stream_slots import RETRY_AFTER
 from shared.errors import (
+    BudgetExceeded,
     ChatQueueFull,
     CursorLost,
     IdempotencyMismatch,
@@ -88,6 +89,7 @@ _REFUSALS = (
     RepeatedRunExpired(),
     ToolCallNotPending(),
     ToolCallsExpired(),
+    BudgetExceeded(retry_after=3600),
     ChatQueueFull(retry_after=3),
     TooManyRuns(retry_after=3),
     TOO_MANY_STREAMS,
@@ -189,7 +191,7 @@ async def send_chat(
     response = await process.relays.create(
         accepted.run, stream_format, counts_chunks=start_index is not None
     )
-    response.headers.update(rate_limit_headers(accepted.rate_limit))
+    response.headers.update(rate_limit_headers(*accepted.limits))
     return response
 
 

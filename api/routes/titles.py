@@ -90,7 +90,7 @@ async def generate_title(
     rate_limit = await process.titles.check_rate_limit(caller.owner)
     response.headers.update(rate_limit_headers(rate_limit))
     generating = process.titles.generate(
-        caller.owner, body.history(), body.model, request_id_of(request.scope)
+        caller, body.history(), body.model, request_id_of(request.scope)
     )
     title, by_model = await _cancel_on_disconnect(request, generating)
     return Title(title=title, source="model" if by_model else "fallback")

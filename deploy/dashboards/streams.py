@@ -115,7 +115,7 @@ API = PanelRow(
         ),
         Panel(
             "Refusals by code",
-            "Refused requests per second. rate_limited, too_many_runs and queue_full are limits; "
+            "Refused requests per second. rate_limited, budget_exceeded and queue_full are limits; "
             "unauthenticated is a wrong key.",
             {"{{code}}": per_second("mamba_http_refusals_total", "code")},
             "reqps",

@@ -94,6 +94,15 @@ models:
   fallbacks:
     openai/gpt-4o: [groq/llama-3.3-70b-versatile]
   queues: {"ollama/*": local}
+  prices: {"groq/*": {input: 0.59, output: 0.79}}
+""",
+    "limits": """
+limits:
+  requests_per_minute: 60
+  budgets:
+    default: {tokens: {day: 200000}, cost: {month: 10}}
+    premium: {tokens: {day: 2000000}, cost: {month: 100}}
+    "jwt::ann": {cost: {month: 500}}
 """,
 }
 _NOTES = {
@@ -103,6 +112,15 @@ _NOTES = {
         "section [openai](#openai)."
     ),
     "auth": "`<N>` is the index of a list entry, starting at 0.",
+    "models": (
+        "`<NAME>` in `prices` is a model pattern, such as `groq/*`. The first match applies, else\n"
+        "the public price of the model, if it is known."
+    ),
+    "limits": (
+        "`<NAME>` in `budgets` is a plan (`plan` of an API key, `auth.jwt.plan_claim`), an owner\n"
+        "(`<mode>:<tenant>:<owner>`, such as `jwt::ann`), or `default`. See\n"
+        "[budgets](limits.md#budgets)."
+    ),
     "research": "Settings of the built-in agent `research`.",
     "webhooks": (
         "Destinations of [webhooks](../frontend/webhooks.md). `<NAME>` consists of `a-z`, `0-9`,\n"

@@ -1,7 +1,7 @@
 """Definitions of the commands that inspect and control a running deployment."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -63,6 +63,7 @@ def register(app: typer.Typer, worker: typer.Typer) -> None:
     app.command(
         epilog="Examples: mamba top --interval 5, mamba top --once, mamba top --json | jq '.queues'"
     )(top)
+    app.command(epilog="Examples: mamba usage --period month, mamba usage jwt:acme:ann")(usage)
     app.command(epilog="Example: mamba doctor || echo 'not healthy'")(doctor)
     app.add_typer(run, name="run")
     app.add_typer(chat, name="chat")
@@ -98,6 +99,32 @@ def top(
             watch.print_once(settings)
         else:
             watch.live(settings, interval or watch.INTERVAL_SECONDS)
+
+
+def usage(
+    owner: Annotated[
+        str | None, typer.Argument(help="Only this owner, as `mamba run list` shows it.")
+    ] = None,
+    *,
+    period: Annotated[
+        Literal["hour", "day", "month"],
+        typer.Option("--period", help="Show the usage of this period."),
+    ] = "day",
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of owners to show.")
+    ] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show what owners have used of their budgets, those who used most first."""
+    from mamba.operate import usage as usage_page  # noqa: PLC0415
+
+    color = use_color()
+    if owner is not None:
+        run_command(lambda d: usage_page.show_owner(d, owner, as_json=as_json, color=color))
+    else:
+        run_command(
+            lambda d: usage_page.show_owners(d, period, limit=limit, as_json=as_json, color=color)
+        )
 
 
 def doctor(

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from shared.errors import InvalidRequest
 from shared.providers.server_kinds import detect_kind
 from shared.redis.keys import MAIN_QUEUE
-from shared.settings import OpenAISettings, ProviderSettings, Settings
+from shared.settings import ModelPriceSettings, OpenAISettings, ProviderSettings, Settings
 from shared.settings.model_names import BUILT_IN_PROVIDERS, OPENAI, ModelName, ModelNameParser
 from shared.settings.sections.models import EndpointSettings, Kind
 
@@ -75,6 +75,12 @@ def queue_for_model(settings: Settings, name: ModelName) -> str:
     """Return the queue of the first pattern that matches the model."""
     routes = settings.models.queues.items()
     return next((queue for p, queue in routes if _matches(settings, name, p)), MAIN_QUEUE)
+
+
+def configured_price(settings: Settings, name: ModelName) -> ModelPriceSettings | None:
+    """Return the price of the first pattern that matches the model, if there is one."""
+    prices = settings.models.prices.items()
+    return next((price for p, price in prices if _matches(settings, name, p)), None)
 
 
 def resolve_requested_model(settings: Settings, name: str | None) -> str:

@@ -31,6 +31,9 @@ class RunChat(BaseModel):
     chat_id: str
     message_id: str
     request_id: str
+    #: The owner of the run and the owner's plan, which select a budget.
+    owner: str = ""
+    plan: str | None = None
     agent: str
     model: str
     tools: tuple[str, ...] = ()
@@ -60,11 +63,13 @@ class GenerateTitle(BaseModel):
     version: Literal[1] = 1
     title_id: str
     request_id: str
+    #: As in `RunChat`.
+    owner: str = ""
+    plan: str | None = None
     model: str
     max_length: int
     #: The beginning of the conversation.
     excerpt: str
-    #: As in `RunChat`.
     trace: dict[str, str] = Field(default_factory=dict[str, str])
 
 

@@ -43,6 +43,8 @@ ENDED_RUNS = "mamba:ended"
 FAILED_RUNS = "mamba:failed"
 #: String: the memory of the queue's server was sufficient a moment ago.
 MEMORY_CHECKED = "mamba:memory-checked"
+#: Sorted set: the owners whose usage is counted, by the time of their last use.
+USAGE_OWNERS = "mamba:usage-owners"
 #: Sorted set: the ids of runs that webhooks will report, by when their state is checked next.
 WEBHOOK_RUNS = "mamba:webhooks"
 #: Hash: the bytes that each undelivered webhook occupies, and their total.
@@ -127,6 +129,26 @@ def owner_bytes(owner: str) -> str:
 def owner_stored(owner: str) -> str:
     """Sorted set: the runs of this hash, by expiry."""
     return f"mamba:owner:{_digest(owner)}:stored"
+
+
+def owner_usage(owner: str) -> str:
+    """Hash: the owner's plan, and the tokens and cost of each current period."""
+    return f"mamba:owner:{_digest(owner)}:usage"
+
+
+def reserved_usage(owner: str) -> str:
+    """Hash: what each of the owner's running model requests may still use, and the totals."""
+    return f"mamba:owner:{_digest(owner)}:reserved"
+
+
+def reservations(owner: str) -> str:
+    """Sorted set: the runs of this hash, by expiry."""
+    return f"mamba:owner:{_digest(owner)}:reservations"
+
+
+def counted_usage(run_id: str) -> str:
+    """Hash: what each attempt of a run has used, as counted for its owner's budget."""
+    return f"mamba:usage:{run_id}"
 
 
 def idempotency(owner: str, key: str) -> str:

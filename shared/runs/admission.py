@@ -5,9 +5,9 @@ refused run leaves no trace. The script is idempotent: if the run's hash exists,
 been admitted. `shared/runs/split_admission.py` handles runs on other servers than the queue's.
 
 Checks run in this order; the first one that fails decides the response: the idempotency key, a
-pause of the queue's intake, the chat's live run, the owner's rate, the owner's live runs, the
-owner's bytes, the queue depth, and the memory of Redis. Only an admitted run counts against the
-rate here; `api/chat/continuation.py` also counts refused tool responses.
+pause of the queue's intake, the chat's live run, the owner's rate, the owner's budget, the owner's
+live runs, the owner's bytes, the queue depth, and the memory of Redis. Only an admitted run counts
+against the rate here; `api/chat/continuation.py` also counts refused tool responses.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from shared.errors import (
     TooManyRuns,
 )
 from shared.limits import rate_limit
+from shared.limits.budgets import UsageReport, UsedUp, encode_budget
 from shared.limits.owner_bytes import RUN_BYTES
 from shared.queue.job import RunChat, encode_job
 from shared.rate_limit_status import RateLimitStatus
@@ -33,7 +34,7 @@ from shared.redis.client import Redis
 from shared.runs.admission_scripts import AdmissionParameters, Reply, admit
 from shared.runs.run import Run
 from shared.runs.store import hash_fields
-from shared.settings import LimitSettings, WhenBusy
+from shared.settings import BudgetSettings, LimitSettings, WhenBusy
 
 #: How long a run waits for those that it supersedes. The API process that stops them extends the
 #: wait until they have ended, so this is how long the new answer waits if the process dies.
@@ -72,6 +73,8 @@ class Admitted:
     run_id: str
     superseded: tuple[str, ...]
     rate_limit_status: RateLimitStatus | None
+    #: The states of the owner's budgets before the run.
+    budgets: tuple[RateLimitStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class Admission:
         idempotency: Idempotency | None = None,
         webhooks: bool = False,
         weight: float = 1.0,
+        budget: BudgetSettings | None = None,
     ) -> Admitted | Occupied | NotNewest:
         """Admit a run. Extends the retention of the continued runs to that of the new run.
 
@@ -116,6 +120,7 @@ class Admission:
         Raises:
             IntakePaused: if an operator has paused the intake of the queue.
             RateLimited: if the owner has started too many runs.
+            BudgetExceeded: if the owner's `budget` is used up.
             ChatQueueFull: if `max_waiting` runs wait for the chat's live run.
             TooManyRuns: if the owner has too many live runs.
             OwnerStorageFull: if the owner's runs occupy too much of Redis.
@@ -137,6 +142,7 @@ class Admission:
             fair_owner=_fair_owner(run),
             rate=keys.rate(run.owner),
             live_runs=keys.live_runs(run.owner),
+            owner_usage=keys.owner_usage(run.owner),
             owner_bytes=keys.owner_bytes(run.owner),
             owner_stored=keys.owner_stored(run.owner),
             webhook_runs=keys.WEBHOOK_RUNS,
@@ -154,6 +160,7 @@ class Admission:
             continued_runs=" ".join(run.continues),
             requests_per_minute=limits.requests_per_minute,
             burst=limits.burst,
+            budget=encode_budget(budget),
             max_live_runs=limits.live_runs,
             max_queue_depth=limits.queue_depth,
             max_owner_bytes=limits.owner_bytes,
@@ -161,7 +168,7 @@ class Admission:
             max_memory_share=limits.redis_memory,
             webhook_check_ms=WEBHOOK_CHECK_MS if webhooks else 0,
         )
-        return _outcome(await self._run_script(run, parameters), limits)
+        return _outcome(await self._run_script(run, parameters), limits, budget)
 
     async def _run_script(self, run: Run, parameters: AdmissionParameters) -> Reply:
         return await admit(
@@ -198,17 +205,23 @@ def _fair_owner(run: Run) -> str:
     return of_class(keys.queue(run.queue), run.owner)
 
 
-def _outcome(reply: Reply, limits: LimitSettings) -> Admitted | Occupied | NotNewest:
-    verdict, run_id, superseded, number = reply
+def _outcome(
+    reply: Reply, limits: LimitSettings, budget: BudgetSettings | None
+) -> Admitted | Occupied | NotNewest:
+    verdict, run_id, superseded, number, *usage = reply
+    report = UsageReport.parse(decode_field(usage[0])) if usage else None
     match verdict:
         case b"admitted":
             others = tuple(decode_field(superseded).split())
             status = rate_limit.status("runs", int(number), limits)
-            return Admitted(decode_field(run_id), others, status)
+            budgets = tuple(report.statuses(budget)) if report and budget else ()
+            return Admitted(decode_field(run_id), others, status, budgets)
         case b"occupied":
             return Occupied(decode_field(run_id))
         case b"not_newest":
             return NotNewest()
+        case b"budget" if report and budget:
+            raise UsedUp.of(int(number), budget, report).refusal(budget, report)
         case _:
             raise _refusal(verdict, int(number), limits)
 

@@ -6,6 +6,7 @@ of the oldest members, and the scripts check the 16 oldest.
 
 from typing import TypedDict, Unpack
 
+from shared.limits.budgets import BUDGETS
 from shared.limits.owner_bytes import OWNER_BYTES
 from shared.limits.rate_limit import RATE_BUCKET
 from shared.queue.chat_queue import CHAT_QUEUE
@@ -13,7 +14,8 @@ from shared.queue.pauses import IS_PAUSED
 from shared.redis.scripts import Arguments, Key, OptionalKey, redis_script
 
 #: Verdict, run id, superseded run ids separated by spaces, and a number: the microseconds spent of
-#: the rate, or the age of the oldest run or the time until one expires, in milliseconds.
+#: the rate, or the age of the oldest run or the time until one expires, in milliseconds, or the
+#: number of the budget that is used up. With a budget, also a report of the owner's usage.
 Reply = list[bytes | int]
 
 
@@ -36,6 +38,7 @@ class AdmissionParameters(TypedDict):
     fair_owner: Key
     rate: Key
     live_runs: Key
+    owner_usage: Key
     owner_bytes: Key
     owner_stored: Key
     webhook_runs: Key
@@ -59,6 +62,8 @@ class AdmissionParameters(TypedDict):
     continued_runs: str
     requests_per_minute: int
     burst: int
+    #: The limits of the owner's budget, or ''.
+    budget: str
     max_live_runs: int
     max_queue_depth: int
     #: Of the owner's runs; 0: no limit, and they are not counted.
@@ -76,6 +81,25 @@ local now = math.floor(now_micros / 1000)
 local interval = requests_per_minute == 0 and 0 or 60000000 / requests_per_minute
 local spent = spent_of(rate, now_micros, interval, burst)
 local superseded, waits_for = '', ''
+"""
+
+#: Checks the owner's budget. The functions that it uses are only defined if there is one.
+_CHECK_BUDGET = f"""
+local usage_text
+local function check_budget()
+  if budget == '' then return end
+  {BUDGETS}
+  local seconds = math.floor(now / 1000)
+  local periods = periods_at(seconds)
+  local used = used_in(owner_usage, periods)
+  usage_text = usage_report(seconds, periods, used)
+  local number = used_up(split_limits(budget), used, 0, 0)
+  if number then return {{'budget', '', '', number}} end
+end
+local function with_usage(outcome)
+  outcome[5] = usage_text
+  return outcome
+end
 """
 
 #: Requires functions that look up other runs: `is_kept`, `is_live` and `has_ended`. Also
@@ -195,6 +219,8 @@ local function decide()
   if interval > 0 and is_empty(spent, interval, burst) then
     return {'rate', '', '', math.ceil(spent)}
   end
+  refusal = check_budget()
+  if refusal then return refusal end
   refusal = check_live_runs()
   if refusal then return refusal end
   refusal = check_owner_bytes()
@@ -299,9 +325,10 @@ local function record_run()
   end
 end
 """,
+    _CHECK_BUDGET,
     _DECIDE,
     """
-return decide() or admit()
+return with_usage(decide() or admit())
 """,
 )
 def admit(
@@ -346,18 +373,19 @@ local function record_run()
   end
 end
 """,
+    _CHECK_BUDGET,
     _DECIDE,
     """
 local outcome = decide()
 if #unknown > 0 then
   return {outcome and 'read_states' or 'store_run', table.concat(unknown, ' '), '', 0}
 end
-if outcome then return outcome end
+if outcome then return with_usage(outcome) end
 local live = superseded .. waits_for  -- at most one of them is not empty
 if run_is_stored == 0 or (live ~= '' and live ~= stored_live) then
   return {'store_run', '', live, 0}
 end
-return admit()
+return with_usage(admit())
 """,
 )
 def admit_split(

@@ -1,6 +1,7 @@
 """Meanings of failure codes, for operators. See `docs/reference/errors.md`."""
 
 MEANINGS = {
+    "budget_exceeded": "its owner's budget was used up",
     "connect_timeout": "no connection to the model in time",
     "content_filter": "withheld by the model's content filter",
     "context_too_long": "the conversation is too long for the model",

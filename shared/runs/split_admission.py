@@ -55,7 +55,7 @@ class SplitAdmission(Admission):
                 job_key_pattern=keys.job("%s"),
                 mark_ttl_ms=_MARK_MS,
             )
-            verdict, text, other, _ = reply
+            verdict, text, other = reply[:3]
             if verdict == b"store_run":
                 if stored is None and await self._memory.is_short(parameters["max_memory_share"]):
                     raise StorageFull
@@ -86,7 +86,7 @@ class SplitAdmission(Admission):
 
     async def _clean_up(self, run: Run, reply: Reply, *, stored: bool) -> None:
         """Clean up after the decision. Best effort: failures are logged and ignored."""
-        verdict, run_id, superseded, _ = reply
+        verdict, run_id, superseded = reply[:3]
         admitted = verdict == b"admitted" and decode_field(run_id) == run.id
         try:
             if admitted:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from shared.limits.usage_ledger import UsageLedger
 from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import Argument, Redis, connect, is_cluster
 from shared.redis.confirmation import Confirmation, ConfirmingClient
@@ -103,6 +104,10 @@ class Stores:
     @property
     def ended_runs(self) -> EndedRuns:
         return EndedRuns(self.queue_redis, retention=self.retention)
+
+    @property
+    def usage_ledger(self) -> UsageLedger:
+        return UsageLedger(self.queue_redis, live_ttl=self.live_ttl)
 
     @property
     def live_runs(self) -> LiveRuns:

@@ -15,6 +15,7 @@ from shared.settings.sections.agents import AgentSettings
 from shared.settings.sections.auth import ApiKeySettings, AuthSettings, JwtSettings
 from shared.settings.sections.chat import ChatSettings, WhenBusy
 from shared.settings.sections.models import (
+    ModelPriceSettings,
     ModelProfileSettings,
     ModelSettings,
     OpenAISettings,
@@ -25,20 +26,29 @@ from shared.settings.sections.queue import Priority, QueueSettings
 from shared.settings.sections.redis import RedisSettings
 from shared.settings.sections.research import ResearchSettings
 from shared.settings.sections.runs import RunSettings, TitleSettings, WorkerSettings
-from shared.settings.sections.server import LimitSettings, PlaygroundSettings, ServerSettings
+from shared.settings.sections.server import (
+    BudgetSettings,
+    CostBudgetSettings,
+    LimitSettings,
+    PlaygroundSettings,
+    ServerSettings,
+)
 from shared.settings.sections.webhooks import WebhookSettings
 
 __all__ = [
     "AgentSettings",
     "ApiKeySettings",
     "AuthSettings",
+    "BudgetSettings",
     "ChatSettings",
+    "CostBudgetSettings",
     "HealthSettings",
     "JwtSettings",
     "LimitSettings",
     "LoadedSettings",
     "LoggingSettings",
     "MetricsSettings",
+    "ModelPriceSettings",
     "ModelProfileSettings",
     "ModelSettings",
     "OpenAISettings",

@@ -9,7 +9,7 @@ from shared.redis.client import Redis
 from shared.redis.cluster_client import ClusterClient
 from shared.runs.admission import Admitted, Idempotency, NotNewest, Occupied
 from shared.runs.stores import Stores
-from shared.settings import LimitSettings
+from shared.settings import BudgetSettings, LimitSettings
 from shared.streams.event_stream import Append, Closure, StoredRun
 from shared.streams.events import DONE
 from shared.streams.run_state import RunState
@@ -42,6 +42,7 @@ class AdmissionHarness:
         self.runs = stores.runs
         self.stream = stores.stream
         self.ended_runs = stores.ended_runs
+        self.ledger = stores.usage_ledger
 
     async def admit(
         self,
@@ -55,6 +56,7 @@ class AdmissionHarness:
         idempotency: Idempotency | None = None,
         continues: tuple[str, ...] = (),
         webhooks: bool = False,
+        budget: BudgetSettings | None = None,
         **limits: Unpack[HarnessLimits],
     ) -> Admitted | Occupied | NotNewest:
         run = new_run(name, owner=owner, chat_id=chat or f"chat-{name}")
@@ -67,6 +69,7 @@ class AdmissionHarness:
             max_waiting=max_waiting,
             idempotency=idempotency,
             webhooks=webhooks,
+            budget=budget,
         )
 
     async def end(self, name: str) -> None:

@@ -14,6 +14,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, DeltaToolCalls, FunctionModel
 
 from shared.chat.messages import Message, TextPart
+from shared.limits.usage_ledger import UsageLedger
 from shared.queue.job import RunChat
 from shared.redis.client import Redis
 from shared.runs.chat_index import ChatIndex
@@ -34,6 +35,7 @@ from shared.streams.events import (
 from shared.streams.ui_message import UIMessageBuilder
 from tests.support.answer_metadata import without_metadata
 from tests.support.wait import until
+from worker.agents.budget import Budgets
 from worker.agents.builtin.chat import chat
 from worker.agents.definition import AgentDefinition, AnyAgent
 from worker.agents.engine import AgentEngine
@@ -98,17 +100,28 @@ class RunChatHarness:
     )
     definition: AgentDefinition = chat
     agent: AnyAgent = field(default_factory=lambda: Agent(name="chat"))
+    #: Budgets, which apply to jobs that name their owner.
+    limits: LimitSettings = field(default_factory=LimitSettings)
 
     def runner(
         self, *responses: Sequence[Piece], models: ModelRegistry | None = None
     ) -> ChatRunner:
         services = RunServices(
-            self.runs, ChatIndex(self.redis), self.stream, self.committer, self.finalizer
+            self.runs,
+            ChatIndex(self.redis),
+            self.stream,
+            self.committer,
+            self.finalizer,
+            budgets=Budgets(self.ledger, LiveSettings(Settings(limits=self.limits))),
         )
         retries = RetryPolicy(lambda _: self.settings.max_retries)
         attempts = AttemptRunner(services, lambda: self.settings, retries)
         agents = {self.definition.name: self.engine_for(models or ScriptedModels(*responses))}
         return ChatRunner(services, attempts, self.running, agents, lambda: self.settings)
+
+    @property
+    def ledger(self) -> UsageLedger:
+        return UsageLedger(self.redis, live_ttl=600)
 
     @property
     def finalizer(self) -> RunFinalizer:

@@ -225,6 +225,7 @@ class _StepWriter:
             elif Agent.is_call_tools_node(node):
                 answered_by = self._answered_by(node.model_response)
                 self._meter.record(iteration.usage, answered_by)
+                await self._meter.count()
                 self._reason = node.model_response.finish_reason
                 if self._continues_text and not node.model_response.parts:
                     break  # the model had nothing left to add to the interrupted text
@@ -239,11 +240,14 @@ class _StepWriter:
             merge_split_step(history, node.request)
             self._split = False
         merge_continued_step(history)
+        await self._meter.start_request([*history, node.request], iteration.ctx.deps.model)
         self._mapper.start_step()
         async with with_timeouts(node.stream(iteration.ctx), self._timeouts) as events:
             async for event in events:
                 self._mapper.on_model_event(event)
                 await self._writer.wait_for_capacity()
+                if self._meter.estimates:
+                    await self._meter.observe(event)
         self._mapper.end_response()
 
     async def _write_tool_results(

@@ -2,17 +2,29 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import NamedTuple
 
+import structlog
 from pydantic import TypeAdapter, ValidationError
 from pydantic_ai import UsageLimits
+from pydantic_ai.messages import AgentStreamEvent, ModelMessage
+from pydantic_ai.models import Model
 from pydantic_ai.usage import RunUsage
 from pydantic_core import from_json, to_json
 
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.store import RunStore
 from shared.streams.transcript import Transcript
+from worker.agents.budget import RunBudget
+from worker.agents.request_estimate import RequestEstimate
+from worker.models.profiles.token_prices import token_prices
 from worker.telemetry.metrics import count_usage
+
+log = structlog.stdlib.get_logger()
+
+#: How many further tokens of a model request are stored and checked at once.
+_STEP_TOKENS = 100
 
 _usage: TypeAdapter[RunUsage] = TypeAdapter(RunUsage)
 
@@ -28,7 +40,8 @@ class UsageMeter:
     """Counts the usage of one attempt.
 
     Steps are counted from the stream, tokens and cost from the run's hash. The usage of a model
-    request that broke off is unknown, because endpoints report it at the end.
+    request that broke off is unknown, because endpoints report it at the end. If the owner has a
+    budget, it is estimated.
     """
 
     def __init__(
@@ -40,6 +53,7 @@ class UsageMeter:
         store: Callable[[str], None],
         *,
         continues: Sequence[str] = (),
+        budget: RunBudget | None = None,
     ) -> None:
         """`store` stores the usage of this attempt, in JSON."""
         self._runs = runs
@@ -53,6 +67,15 @@ class UsageMeter:
         #: The model that answered last, if one has.
         self._answered_by: str | None = None
         self._counted = RunUsage()
+        self._budget = budget
+        #: The running model request, if its usage counts against a budget.
+        self._request: RequestEstimate | None = None
+        #: The tokens that it may use, and those that were stored last.
+        self._reserved = self._stored = 0
+        #: What the last finished request used.
+        self._finished = RunUsage()
+        #: The estimates of requests whose usage was not reported.
+        self._unreported = RunUsage()
 
     async def begin(self, transcript: Transcript, limits: UsageLimits) -> RunUsage:
         """Return the usage of earlier attempts and of continued runs."""
@@ -64,12 +87,64 @@ class UsageMeter:
                     self._before.incr(_usage.validate_json(text))
         self._before.requests = sum(step.finished or bool(step.calls) for step in transcript.steps)
         self._counted = self._before + RunUsage()
+        if self._attempt > 1 and self._budget is not None and self._budget.counts:
+            await self._count_earlier_attempts(self._budget)
         return self._before + RunUsage()
 
     @property
     def used(self) -> RunUsage:
         """What this attempt has used so far."""
-        return self._counted - self._before
+        used = self._counted - self._before + self._unreported
+        return used + self._request.used if self._request else used
+
+    async def start_request(self, messages: Sequence[ModelMessage], model: Model) -> None:
+        """Reserve what a model request will probably use, if its owner's usage is counted.
+
+        Raises:
+            BudgetUsedUp: if the owner's budget is used up.
+        """
+        self._request = None
+        if self._budget is None or not self._budget.counts:
+            return
+        prices = token_prices(model)
+        if prices is None and self._budget.limits_cost:
+            _warn_of_unknown_price(self._model)
+        request = RequestEstimate(messages, prices)
+        self._reserved = await self._budget.start_request(
+            self.used, request.expected, request.least
+        )
+        self._request, self._stored = request, 0
+
+    @property
+    def estimates(self) -> bool:
+        """Whether `observe` must receive the events of the running request."""
+        return self._request is not None
+
+    async def observe(self, event: AgentStreamEvent) -> None:
+        """Count an event of the running request.
+
+        Raises:
+            BudgetUsedUp: if the owner's budget is used up.
+        """
+        request, budget = self._request, self._budget
+        if request is None or budget is None:
+            return
+        request.add(event)
+        tokens = request.used.total_tokens
+        if self._stored and tokens < self._stored + _STEP_TOKENS:
+            return
+        self._stored = max(1, tokens)
+        used = self._store_used()
+        extends = tokens >= self._reserved
+        if extends:
+            self._reserved = tokens + _STEP_TOKENS
+        left = request.output(self._reserved - tokens)
+        await budget.keep_request(used, left, extends=extends)
+
+    async def end(self) -> None:
+        """Count what the attempt has used, and release its reservation. Best effort."""
+        if self._request is not None and self._budget is not None:
+            await self._budget.count(self._store_used())
 
     async def summary(self) -> UsageSummary:
         """Return what all attempts of this run have used. Best effort: the run is about to end."""
@@ -81,13 +156,28 @@ class UsageMeter:
 
     def record(self, usage: RunUsage, answered_by: str | None = None) -> None:
         """Count the usage so far, and store it for limits and operators."""
-        count_usage(self._model, usage - self._counted)
+        new = usage - self._counted
+        count_usage(self._model, new)
         self._counted = usage + RunUsage()
         self._answered_by = answered_by
+        if self._request is not None and not new.total_tokens:
+            new = self._request.used
+            self._unreported += new
+        self._request, self._finished = None, new
+        self._store_used()
+
+    async def count(self) -> None:
+        """Count what `record` has stored, if the owner's usage is counted."""
+        if self._budget is not None and self._budget.counts:
+            await self._budget.count(self.used, finished=self._finished)
+
+    def _store_used(self) -> RunUsage:
+        """Store what the attempt has used so far, and return it."""
         used = self.used
         used.tool_calls = 0
-        stored = {**_usage.dump_python(used, mode="json"), "model": answered_by}
+        stored = {**_usage.dump_python(used, mode="json"), "model": self._answered_by}
         self._store(to_json(stored).decode())
+        return used
 
     async def _earlier_usage(self) -> UsageSummary:
         usage, model = RunUsage(), self._model
@@ -97,3 +187,23 @@ class UsageMeter:
                     usage.incr(_usage.validate_json(text))
                     model = from_json(text).get("model") or model
         return UsageSummary(usage, model)
+
+    async def _count_earlier_attempts(self, budget: RunBudget) -> None:
+        """Count what earlier attempts have stored: what this run will report. Best effort."""
+        with suppress(*REDIS_UNAVAILABLE, RedisError):
+            stored = await self._runs.usages(self._run_id)
+            for number in range(1, self._attempt):
+                usage = RunUsage()
+                with suppress(ValueError):
+                    usage = _usage.validate_json(stored.get(number, "{}"))
+                await budget.count_earlier(number, usage)
+
+
+@cache
+def _warn_of_unknown_price(model: str) -> None:
+    log.warning(
+        "budget.price_unknown",
+        message="A cost budget does not limit this model, because its price is unknown",
+        model=model,
+        hint="set models.prices",
+    )

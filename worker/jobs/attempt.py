@@ -17,6 +17,7 @@ from shared.streams.answer_metadata import AnswerEnd, end_events, start_event
 from shared.streams.event_stream import Closure, Entry, EventStream, StoredRun, Takeover
 from shared.streams.events import FinishReason, Start, StreamEvent
 from shared.streams.transcript import Transcript, read_transcript
+from worker.agents.budget import Budgets
 from worker.agents.engine import AgentEngine
 from worker.agents.usage import UsageMeter
 from worker.jobs.running_runs import Interrupt, RunningRun
@@ -39,6 +40,7 @@ class RunServices:
     finalizer: RunFinalizer
     #: Id of this worker.
     worker_id: str = ""
+    budgets: Budgets | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class Attempt:
             self.job.model,
             self.writer.record_usage,
             continues=self.job.continues,
+            budget=services.budgets and services.budgets.of_run(self.job, takeover.attempt),
         )
 
     @property
@@ -153,6 +156,7 @@ class Attempt:
     async def hand_over(self) -> None:
         """Write what is buffered, for the next attempt to continue."""
         self.running_run.closing = True
+        await self.meter.end()
         await self.writer.drain()
 
     async def _break_off(self, ending: RunEnding) -> None:
@@ -167,6 +171,7 @@ class Attempt:
         self, events: Sequence[StreamEvent], ending: RunEnding
     ) -> StoredRun | None:
         """Write these events, then those of the ending with the metadata of the answer."""
+        await self.meter.end()
         usage, model = await self.meter.summary()
 
         def describe(first: int, digest: str | None) -> Sequence[StreamEvent]:

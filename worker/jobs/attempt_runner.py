@@ -135,6 +135,7 @@ class AttemptRunner:
         if pause is None:
             await attempt.fail(failure)
             return True
+        await attempt.meter.end()
         await attempt.writer.drain()
         if not attempt.continues_after_output and (await attempt.read_transcript()).has_output:
             await attempt.fail(failure)

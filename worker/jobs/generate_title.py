@@ -7,6 +7,8 @@ import structlog
 from arq.worker import RetryJob
 from pydantic import ValidationError
 from pydantic_ai import Agent, UsageLimits
+from pydantic_ai.messages import ModelRequest
+from pydantic_ai.usage import RunUsage
 
 from shared.chat.title_text import clean_title
 from shared.chat.titles import GeneratedTitle, TitleStore
@@ -15,7 +17,10 @@ from shared.settings.live_settings import LiveSettings
 from shared.telemetry.logs import bind
 from shared.telemetry.tracing import Span
 from shared.waiting import raise_if_cancelled
+from worker.agents.budget import Budgets
+from worker.agents.request_estimate import RequestEstimate
 from worker.jobs.running_runs import Interrupt, RunningRuns
+from worker.models.profiles.token_prices import token_prices
 from worker.models.registry import ModelRegistry
 from worker.models.run_failures import failure_of
 from worker.telemetry.tracing import trace_title
@@ -34,11 +39,17 @@ class TitleRunner:
     """Generates a title. Does not retry: without it, the API uses the first message."""
 
     def __init__(
-        self, store: TitleStore, models: ModelRegistry, running: RunningRuns, live: LiveSettings
+        self,
+        store: TitleStore,
+        models: ModelRegistry,
+        running: RunningRuns,
+        budgets: Budgets,
+        live: LiveSettings,
     ) -> None:
         self._store = store
         self._models = models
         self._running = running
+        self._budgets = budgets
         self._live = live
         self._agent = Agent(name="title", retries=0)
 
@@ -68,15 +79,9 @@ class TitleRunner:
     async def _request_title(self, job: GenerateTitle, span: Span) -> str | None:
         if self._models.demo:
             return None
-        words = max(2, job.max_length // _CHARS_PER_WORD)
         try:
             async with asyncio.timeout(self._live.now.title.timeout_seconds):
-                answer = await self._agent.run(
-                    f"<conversation>\n{job.excerpt}\n</conversation>",
-                    model=self._models.get(job.model),
-                    instructions=_INSTRUCTIONS.format(words=words),
-                    usage_limits=UsageLimits(request_limit=1),
-                )
+                output = await self._run_agent(job)
         except Exception as error:  # noqa: BLE001  (a failed title is only logged)
             raise_if_cancelled()
             failure = failure_of(error)
@@ -89,4 +94,24 @@ class TitleRunner:
             )
             span.fail(failure.code)
             return None
-        return clean_title(answer.output, job.max_length) or None
+        return clean_title(output, job.max_length) or None
+
+    async def _run_agent(self, job: GenerateTitle) -> str:
+        model, used = self._models.get(job.model), RunUsage()
+        prompt = f"<conversation>\n{job.excerpt}\n</conversation>"
+        budget = self._budgets.of_title(job)
+        if budget.counts:
+            request = RequestEstimate([ModelRequest.user_text_prompt(prompt)], token_prices(model))
+            await budget.start_request(used, request.expected, request.least)
+        try:
+            answer = await self._agent.run(
+                prompt,
+                model=model,
+                instructions=_INSTRUCTIONS.format(words=max(2, job.max_length // _CHARS_PER_WORD)),
+                usage_limits=UsageLimits(request_limit=1),
+                usage=used,
+            )
+        finally:
+            if budget.counts:
+                await budget.count(used)
+        return answer.output

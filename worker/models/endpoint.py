@@ -16,6 +16,7 @@ from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 from pydantic_ai.providers.vllm import VLLMProvider
 from pydantic_ai.settings import ModelSettings
 
+from shared.settings import ModelPriceSettings
 from shared.settings.sections.models import Kind
 from worker.models.chat.chat_model import ChatModel
 from worker.models.endpoint_errors import ModelBackendError, map_errors
@@ -74,10 +75,12 @@ class Endpoint:
         *,
         profile: PydanticProfile | None = None,
         settings: ModelSettings | None = None,
+        price: ModelPriceSettings | None = None,
     ) -> ChatModel:
         """Create a pydantic-ai model of this endpoint.
 
-        `profile` overrides the capabilities derived from the server and the model's name.
+        `profile` overrides the capabilities derived from the server and the model's name, `price`
+        the public price of the model.
         """
         return ChatModel(
             model,
@@ -86,6 +89,7 @@ class Endpoint:
             provider=self._provider,
             profile=merge_profile(default_profile(self._kind, model), profile),
             settings=settings,
+            price=price,
         )
 
     async def models(self, *, timeout: float) -> ModelIds:

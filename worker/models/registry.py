@@ -22,6 +22,7 @@ from shared.providers.names import (
     OPENAI,
     ModelName,
     Provider,
+    configured_price,
     fallback_chain,
     has_usable_model,
     parse_model_name,
@@ -119,6 +120,7 @@ class ModelRegistry:
             name.model,
             profile=profile_overrides(provider.settings.profile),
             settings=_fallback_settings(provider) if in_chain else None,
+            price=configured_price(settings, name),
         )
 
     def _endpoint(self, provider: Provider) -> Endpoint:

@@ -10,6 +10,7 @@ from pydantic_ai import exceptions
 from shared.errors import (
     INTERNAL_ERROR_TEXT,
     AnswerTooLarge,
+    BudgetUsedUp,
     FileTimeout,
     FirstTokenTimeout,
     SilenceTimeout,
@@ -150,6 +151,7 @@ FAILURES_BY_ERROR: dict[type[Exception], Failure] = {
         "output_limit", "The answer reached the model's length limit."
     ),
     AnswerTooLarge: _TOO_LARGE,
+    BudgetUsedUp: Failure("budget_exceeded", "Your budget is used up."),
     FileTimeout: Failure(
         "file_timeout", "A file of this conversation took too long to fetch.", temporary=True
     ),
@@ -190,6 +192,8 @@ def failure_of(error: Exception) -> Failure:
     if upstream is not None:
         failure = FAILURES_BY_REASON[upstream.reason] if upstream.reason else failure
         failure = replace(failure, upstream=upstream)
+    if isinstance(error, BudgetUsedUp):
+        return replace(failure, text=str(error))
     if not failure.worker_retries or not isinstance(error, exceptions.ModelAPIError):
         return failure
     return replace(failure, retry_after=_retry_after(error))

@@ -15,7 +15,7 @@ from mamba.operate.doctor.redis_checks import (
     check_queue_server,
     check_stream_servers,
 )
-from mamba.operate.doctor.settings_checks import check_settings, check_tracing
+from mamba.operate.doctor.settings_checks import check_prices, check_settings, check_tracing
 from mamba.operate.doctor.webhook_checks import check_webhooks
 from mamba.operate.doctor.worker_checks import check_providers, check_workers
 from mamba.operate.redis_problems import RedisFailed
@@ -61,7 +61,8 @@ async def _findings() -> AsyncIterator[Diagnosis]:
         yield Diagnosis("settings", "error", str(error), "see docs/reference/configuration.md")
         return
     yield Diagnosis("settings", "ok", "valid")
-    for finding in (*check_settings(settings), check_tracing(os.environ)):
+    environment = check_tracing(os.environ)
+    for finding in (*check_settings(settings), *check_prices(settings), environment):
         yield finding
     try:
         async with open_deployment(settings) as deployment:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
 from mamba.operate.doctor.diagnosis import Diagnosis
-from shared.providers.names import DEMO_HINT, has_usable_model
-from shared.settings import Settings
+from shared.providers.names import DEMO_HINT, default_model, fallback_chain, has_usable_model
+from shared.settings import CostBudgetSettings, Settings
 from shared.settings.ip_addresses import is_loopback
 from shared.telemetry.tracing.variables import TracingConfigError, read_tracing_plan
 
@@ -30,6 +30,23 @@ def check_settings(settings: Settings) -> Iterator[Diagnosis]:
             "reach it can send requests, and all clients share one owner",
             "see docs/operate/authentication.md",
         )
+
+
+def check_prices(settings: Settings) -> Iterator[Diagnosis]:
+    """Warn if a cost budget cannot limit the default model or one of its fallbacks."""
+    costs = (budget.cost for budget in settings.limits.budgets.values())
+    if settings.openai.demo or all(cost == CostBudgetSettings() for cost in costs):
+        return
+    from worker.models.profiles.token_prices import is_price_known  # noqa: PLC0415
+
+    for name in fallback_chain(settings, default_model(settings)):
+        if not is_price_known(settings, name):
+            yield Diagnosis(
+                "prices",
+                "warning",
+                f"the price of {name} is unknown, so cost budgets do not limit it",
+                "set models.prices; see docs/reference/limits.md",
+            )
 
 
 def check_tracing(environment: Mapping[str, str]) -> Diagnosis:

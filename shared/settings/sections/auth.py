@@ -59,7 +59,10 @@ class ApiKeySettings(Section):
     tenant: str | None = Field(default=None, min_length=1, description="Organization of the owner")
     scopes: tuple[str, ...] = Field(default=(), description="Scopes that the key grants")
     plan: str | None = Field(
-        default=None, min_length=1, description="Plan that selects the weight in `queue.weights`"
+        default=None,
+        min_length=1,
+        description="Plan that selects the weight in `queue.weights` and the budget in "
+        "`limits.budgets`",
     )
     expires_at: Annotated[datetime, AfterValidator(_in_utc)] | None = Field(
         default=None, description="Time from which the key is rejected; UTC if it has no time zone"
@@ -137,7 +140,8 @@ class JwtSettings(Section):
     plan_claim: str | None = Field(
         default=None,
         min_length=1,
-        description="Claim that names the plan, which selects the weight in `queue.weights`",
+        description="Claim that names the plan, which selects the weight in `queue.weights` and "
+        "the budget in `limits.budgets`",
     )
 
     @property

@@ -1,5 +1,6 @@
 """The model endpoints."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -210,6 +211,24 @@ class OpenAISettings(EndpointSettings):
     demo: bool = Field(default=False, description="Use the built-in demo model for every request")
 
 
+#: Of a million tokens, in US dollars.
+Price = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class ModelPriceSettings(Section):
+    """The price of a model's tokens."""
+
+    input: Price = Field(description="US dollars per million input tokens")
+    output: Price = Field(description="US dollars per million output tokens")
+
+    def cost(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """Return the cost in US dollars."""
+        dollars = (
+            Decimal(str(self.input)) * input_tokens + Decimal(str(self.output)) * output_tokens
+        )
+        return dollars / 1_000_000
+
+
 class ModelSettings(Section):
     """Models that a request may name, their fallbacks and their queues."""
 
@@ -223,4 +242,9 @@ class ModelSettings(Section):
     queues: dict[str, AgentName] = Field(
         default={},
         description="Queue of runs by model pattern; the first match applies, else `main`",
+    )
+    prices: dict[str, ModelPriceSettings] = Field(
+        default={},
+        description="Prices of tokens by model pattern; the first match applies, else the public "
+        "price of the model, if it is known",
     )

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.settings.sections.base import AtStart, Seconds, Section
@@ -76,6 +76,38 @@ class PlaygroundSettings(Section):
     )
 
 
+class TokenBudgetSettings(Section):
+    """The tokens of an owner per period. All unset: no limit."""
+
+    hour: int | None = Field(default=None, ge=0, description="Maximum number of tokens per hour")
+    day: int | None = Field(default=None, ge=0, description="Maximum number of tokens per day")
+    month: int | None = Field(default=None, ge=0, description="Maximum number of tokens per month")
+
+
+#: Larger amounts are not exact in the unit of Redis, a billionth of a dollar.
+Dollars = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class CostBudgetSettings(Section):
+    """The cost of an owner per period. All unset: no limit."""
+
+    hour: Dollars | None = Field(default=None, description="Maximum cost per hour in US dollars")
+    day: Dollars | None = Field(default=None, description="Maximum cost per day in US dollars")
+    month: Dollars | None = Field(default=None, description="Maximum cost per month in US dollars")
+
+
+class BudgetSettings(Section):
+    """What an owner may use in each hour, day, and month, by UTC."""
+
+    tokens: TokenBudgetSettings = TokenBudgetSettings()
+    cost: CostBudgetSettings = CostBudgetSettings()
+
+
+_BudgetName = Annotated[str, StringConstraints(min_length=1)]
+#: The budget of owners that have no other.
+_DEFAULT_BUDGET = "default"
+
+
 class LimitSettings(Section):
     body_bytes: int = Field(
         default=8 * 1024 * 1024, ge=1024, description="Maximum size of a request body in bytes"
@@ -142,3 +174,14 @@ class LimitSettings(Section):
         description="Share of the memory limit of Redis (`maxmemory`) above which no runs are "
         "admitted, so that running ones can end; 0 means no limit",
     )
+    budgets: dict[_BudgetName, BudgetSettings] = Field(
+        default={},
+        description="Budgets of tokens and cost, by plan (`plan` of an API key, "
+        "`auth.jwt.plan_claim`) or by owner (`<mode>:<tenant>:<owner>`, such as `jwt::ann`); "
+        "`default` applies to all other owners",
+    )
+
+    def budget_of(self, owner: str, plan: str | None) -> BudgetSettings | None:
+        """Return the budget of an owner with this plan: the first of owner, plan, and default."""
+        names = (owner, plan or _DEFAULT_BUDGET, _DEFAULT_BUDGET)
+        return next((self.budgets[name] for name in names if name in self.budgets), None)

@@ -1,6 +1,6 @@
 import pytest
 
-from mamba.operate.doctor.settings_checks import check_settings, check_tracing
+from mamba.operate.doctor.settings_checks import check_prices, check_settings, check_tracing
 from shared.settings import Settings
 from shared.settings.sections.auth import AuthSettings
 from shared.settings.sections.server import ServerSettings
@@ -53,3 +53,29 @@ def test_doctor_reports_an_api_without_authentication(host: str) -> None:
 )
 def test_doctor_accepts_loopback_hosts_and_authentication(host: str, auth: AuthSettings) -> None:
     assert auth_findings(host, auth) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "limits", "unknown"),
+    [
+        ("gpt-4o", {"cost": {"day": 1}}, []),
+        ("my-model", {"cost": {"day": 1}}, ["openai/my-model"]),
+        ("my-model", {"tokens": {"day": 1}}, []),
+        ("priced", {"cost": {"day": 1}}, []),
+    ],
+)
+def test_doctor_reports_models_without_a_price(
+    model: str, limits: dict[str, dict[str, int]], unknown: list[str]
+) -> None:
+    settings = Settings.model_validate(
+        {
+            "openai": {"api_key": "key", "default_model": model},
+            "models": {"prices": {"pri*": {"input": 1, "output": 2}}},
+            "limits": {"budgets": {"default": limits}},
+        }
+    )
+
+    found = [finding.message for finding in check_prices(settings)]
+
+    text = "the price of {} is unknown, so cost budgets do not limit it"
+    assert found == [text.format(name) for name in unknown]

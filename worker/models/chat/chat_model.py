@@ -35,10 +35,11 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import RunContext
 
 from shared.chat.media_types import is_text
+from shared.settings import ModelPriceSettings
 from worker.models.chat.assistant_message import AssistantMessageMapping
 from worker.models.chat.message_order import merge_roles, split_parallel_calls, start_with_user
 from worker.models.chat.older_files import check_files
-from worker.models.chat.streamed_response import RepairedResponse
+from worker.models.chat.streamed_response import RepairedResponse, apply_price
 from worker.models.chat.tool_call_ids import call_ids, model_ids, restore_model_ids
 
 #: The entry of a response's metadata with the name of the model in the settings.
@@ -64,15 +65,30 @@ class ChatModel(OpenAIChatModel):
         provider: Provider[AsyncOpenAI],
         profile: ModelProfile,
         settings: ModelSettings | None,
+        price: ModelPriceSettings | None = None,
     ) -> None:
-        """`name` is the name of the model in the settings, `provider/model`."""
+        """`name` is the name of the model in the settings, `provider/model`.
+
+        `price` replaces its public price.
+        """
         super().__init__(model, provider=provider, profile=profile, settings=settings)
         self.endpoint = endpoint
+        self.price = price
         self._name = name
 
     @property
     def _streamed_response_cls(self) -> type[OpenAIStreamedResponse]:
         return RepairedResponse
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        response = await super().request(messages, model_settings, model_request_parameters)
+        apply_price(response, self.price)
+        return response
 
     @asynccontextmanager
     async def request_stream(
@@ -87,6 +103,7 @@ class ChatModel(OpenAIChatModel):
         ) as response:
             if isinstance(response, RepairedResponse):
                 response.use_call_ids(call_ids(messages))
+                response.price = self.price
             response.metadata = {**(response.metadata or {}), ANSWERED_BY: self._name}
             yield response
 

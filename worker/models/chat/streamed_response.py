@@ -1,7 +1,7 @@
 """Reads a repaired stream into the parts of a response."""
 
 from collections.abc import AsyncIterator, Collection, Hashable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from openai.types.chat import ChatCompletionChunk
@@ -15,6 +15,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models.openai import OpenAIStreamedResponse
 from pydantic_ai.usage import RequestUsage
 
+from shared.settings import ModelPriceSettings
 from shared.surrogates import replace_lone_surrogates
 from worker.models.chat.extras import AnswerExtras
 from worker.models.chat.reasoning import (
@@ -38,6 +39,8 @@ class RepairedResponse(OpenAIStreamedResponse):
     A part's `provider_details` hold the structured fields of the answer or of the tool call.
     """
 
+    #: The price of the model, if the settings contain one.
+    price: ModelPriceSettings | None = field(default=None, init=False)
     #: The ids of the tool calls in the conversation.
     used_call_ids: set[str] = field(default_factory=set[str], init=False)
     #: The model's ids for the calls of this response, by index.
@@ -64,6 +67,7 @@ class RepairedResponse(OpenAIStreamedResponse):
         response = super().get()
         if details := self._extras.details():
             response.provider_details = {**(response.provider_details or {}), **details}
+        apply_price(response, self.price)
         return response
 
     def _add_usage(
@@ -157,3 +161,11 @@ class RepairedResponse(OpenAIStreamedResponse):
         if call_id != call.id:
             details[MODEL_ID] = call.id
         return call_id, details
+
+
+def apply_price(response: ModelResponse, price: ModelPriceSettings | None) -> None:
+    """Set the cost of a response, if its model has a price in the settings."""
+    if price is not None:
+        usage = response.usage
+        cost = price.cost(usage.input_tokens, usage.output_tokens)
+        response.usage = replace(usage, cost=cost)

@@ -25,7 +25,7 @@ class WaitingTitleRunner(TitleRunner):
 
 async def interrupt_title(interrupt: Interrupt) -> object:
     running, unused = RunningRuns(), cast("Any", None)
-    runner = WaitingTitleRunner(unused, unused, running, unused)
+    runner = WaitingTitleRunner(unused, unused, running, unused, unused)
     runner.requested = asyncio.Event()
     job = GenerateTitle(title_id="t", request_id="r", excerpt="Hi", model="m", max_length=50)
     task = asyncio.create_task(runner({"job_id": "t"}, job.model_dump(mode="json")))

@@ -1,0 +1,347 @@
+"""Counts what owners use against their budgets, on the queue's server.
+
+The usage of each attempt of a run is stored as an absolute amount, and the difference to the stored
+amount is added to the owner's periods. So a repeated call changes nothing, and a later attempt can
+correct what a killed one has counted.
+
+Before a model request, a worker reserves what it will probably use, so parallel runs of an owner
+cannot all use the rest of the budget. A reservation expires if its worker dies.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypedDict, Unpack
+
+from shared.limits.budgets import BUDGETS, Amount, UsageReport, UsedUp, encode_budget
+from shared.redis import keys
+from shared.redis.client import Redis
+from shared.redis.scripts import Key, redis_script
+from shared.settings import BudgetSettings
+
+#: The longest period. Later, an owner has used nothing.
+_KEPT_MS = 31 * 86_400_000
+#: How many owners are read in one round trip.
+_PAGE = 500
+
+_NOTHING = Amount()
+
+
+class Account(NamedTuple):
+    """An attempt of a run, and the owner whose budget it uses."""
+
+    owner: str
+    plan: str | None
+    run_id: str
+    attempt: int
+
+
+class Reservation(NamedTuple):
+    """The tokens that a model request may use, or the budget that refuses it."""
+
+    tokens: int
+    used_up: UsedUp | None = None
+    #: Whether the owner's other running requests may return enough of their reservations.
+    may_wait: bool = False
+
+
+class OwnerUsage(NamedTuple):
+    """What an owner has used."""
+
+    owner: str
+    plan: str | None
+    report: UsageReport
+
+
+class _Target(TypedDict):
+    """The keys and names of an account."""
+
+    usage: Key
+    reserved: Key
+    reservations: Key
+    counted: Key
+    owners: Key
+    owner: str
+    plan: str
+    run_id: str
+    attempt: int
+
+
+class _Amounts(TypedDict):
+    tokens: int
+    cost: int
+    reserved_tokens: int
+    reserved_cost: int
+    reserved_ms: int
+    counted_ms: int
+    kept_ms: int
+
+
+class _AccountParameters(_Target, _Amounts):
+    pass
+
+
+class UsageLedger:
+    """The usage of all owners."""
+
+    def __init__(self, redis: Redis, *, live_ttl: float) -> None:
+        self._redis = redis
+        self._live_ttl_ms = int(live_ttl * 1000)
+
+    async def count(self, account: Account, used: Amount, *, finished: Amount = _NOTHING) -> None:
+        """Store what an attempt has used, and remove its run's reservation.
+
+        `finished` is what a model request that has just ended used. It changes the mean.
+        """
+        await _account(
+            self._redis,
+            **_target(account),
+            **self._amounts(used, _NOTHING, 0),
+            step="count",
+            budget="",
+            least_tokens=0,
+            least_cost=0,
+            finished_tokens=finished.tokens,
+            finished_cost=finished.cost,
+        )
+
+    async def start_request(
+        self,
+        account: Account,
+        used: Amount,
+        expected: Amount,
+        least: Amount,
+        budget: BudgetSettings,
+        *,
+        seconds: float,
+    ) -> Reservation:
+        """Reserve what a model request will probably use, unless the budget is used up.
+
+        Once the owner's requests have a mean, reserves the mean instead of `expected`, but at least
+        `least`.
+        """
+        return await self._reserve(
+            account, used, expected, budget, step="start", seconds=seconds, least=least
+        )
+
+    async def keep_request(
+        self,
+        account: Account,
+        used: Amount,
+        reserved: Amount,
+        budget: BudgetSettings,
+        *,
+        extends: bool,
+        seconds: float,
+    ) -> Reservation:
+        """Count what an attempt has used, and replace the reservation of its model request.
+
+        Refuses if the budget is used up. If the request `extends` its reservation, those of the
+        owner's other requests count, too.
+        """
+        step = "extend" if extends else "keep"
+        return await self._reserve(account, used, reserved, budget, step=step, seconds=seconds)
+
+    async def _reserve(
+        self,
+        account: Account,
+        used: Amount,
+        reserved: Amount,
+        budget: BudgetSettings,
+        *,
+        step: str,
+        seconds: float,
+        least: Amount = _NOTHING,
+    ) -> Reservation:
+        number, is_final, tokens, text = await _account(
+            self._redis,
+            **_target(account),
+            **self._amounts(used, reserved, seconds),
+            step=step,
+            budget=encode_budget(budget),
+            least_tokens=least.tokens,
+            least_cost=least.cost,
+            finished_tokens=0,
+            finished_cost=0,
+        )
+        if not number:
+            return Reservation(tokens)
+        used_up = UsedUp.of(number, budget, UsageReport.parse(text.decode()))
+        return Reservation(0, used_up, may_wait=not is_final)
+
+    async def read(self, owner: str) -> OwnerUsage:
+        """Return what an owner has used."""
+        plan, text = await _read(self._redis, usage=keys.owner_usage(owner))
+        return _owner_usage(owner, plan, text)
+
+    async def owners(self) -> list[str]:
+        """Return the owners who have used something within the longest period, newest first."""
+        found: list[bytes] = await self._redis.execute_command(
+            "ZRANGE", keys.USAGE_OWNERS, 0, -1, "REV"
+        )
+        return [owner.decode(errors="replace") for owner in found]
+
+    async def read_many(self, owners: Sequence[str]) -> list[OwnerUsage]:
+        """Return what these owners have used."""
+        found: list[OwnerUsage] = []
+        for start in range(0, len(owners), _PAGE):
+            page = owners[start : start + _PAGE]
+            found.append(await self.read(page[0]))  # ensures that the server has the script
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for owner in page[1:]:
+                    _read.add_to(pipe, usage=keys.owner_usage(owner))
+                replies = await pipe.execute()
+            found += [_owner_usage(o, *reply) for o, reply in zip(page[1:], replies, strict=True)]
+        return found
+
+    def _amounts(self, used: Amount, reserved: Amount, seconds: float) -> "_Amounts":
+        return {
+            "tokens": used.tokens,
+            "cost": used.cost,
+            "reserved_tokens": reserved.tokens,
+            "reserved_cost": reserved.cost,
+            "reserved_ms": int(seconds * 1000),
+            "counted_ms": self._live_ttl_ms,
+            "kept_ms": _KEPT_MS,
+        }
+
+
+def _target(account: Account) -> _Target:
+    return {
+        "usage": keys.owner_usage(account.owner),
+        "reserved": keys.reserved_usage(account.owner),
+        "reservations": keys.reservations(account.owner),
+        "counted": keys.counted_usage(account.run_id),
+        "owners": keys.USAGE_OWNERS,
+        "owner": account.owner,
+        "plan": account.plan or "",
+        "run_id": account.run_id,
+        "attempt": account.attempt,
+    }
+
+
+def _owner_usage(owner: str, plan: bytes, text: bytes) -> OwnerUsage:
+    return OwnerUsage(
+        owner, plan.decode(errors="replace") or None, UsageReport.parse(text.decode())
+    )
+
+
+#: Lua that keeps reservations. `reserved` is a hash of run IDs, and of the totals `tokens` and
+#: `cost`; `reservations` is a sorted set of the same IDs by expiry.
+_RESERVATIONS = """
+local function amount_in(hash, field)
+  local tokens, cost = string.match(redis.call('HGET', hash, field) or '', '(%d+) (%d+)')
+  return tonumber(tokens or '0'), tonumber(cost or '0')
+end
+local function amount_text(tokens, cost) return string.format('%d %d', tokens, cost) end
+local function set_reservation(id, tokens, cost, expiry)
+  local old_tokens, old_cost = amount_in(reserved, id)
+  redis.call('HINCRBY', reserved, 'tokens', string.format('%d', tokens - old_tokens))
+  redis.call('HINCRBY', reserved, 'cost', string.format('%d', cost - old_cost))
+  if tokens > 0 or cost > 0 then
+    redis.call('HSET', reserved, id, amount_text(tokens, cost))
+    redis.call('ZADD', reservations, expiry, id)
+    return
+  end
+  redis.call('HDEL', reserved, id)
+  redis.call('ZREM', reservations, id)
+  if redis.call('EXISTS', reservations) == 0 then redis.call('DEL', reserved) end
+end
+local function total_reserved(now)
+  local expired = redis.call('ZRANGE', reservations, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
+  for _, id in ipairs(expired) do set_reservation(id, 0, 0) end
+  local totals = redis.call('HMGET', reserved, 'tokens', 'cost')
+  return tonumber(totals[1] or '0'), tonumber(totals[2] or '0')
+end
+"""
+
+
+# Returns the number of the budget that refuses the reservation or 0, whether that budget is used up
+# even without the other reservations, the reserved tokens, and a report.
+@redis_script(
+    BUDGETS,
+    _RESERVATIONS,
+    """
+local now = now_ms()
+local seconds = math.floor(now / 1000)
+local periods = periods_at(seconds)
+local used = used_in(usage, periods)
+
+local function add(more_tokens, more_cost)
+  local fields = {'plan', plan}
+  for i, name in ipairs({'hour', 'day', 'month'}) do
+    used[2 * i - 1] = math.max(0, used[2 * i - 1] + more_tokens)
+    used[2 * i] = math.max(0, used[2 * i] + more_cost)
+    for field, number in pairs({[name] = periods[i][1], [name .. '_tokens'] = used[2 * i - 1],
+        [name .. '_cost'] = used[2 * i]}) do
+      fields[#fields + 1] = field
+      fields[#fields + 1] = string.format('%d', number)
+    end
+  end
+  redis.call('HSET', usage, unpack(fields))
+  redis.call('PEXPIRE', usage, kept_ms)
+  redis.call('ZREMRANGEBYSCORE', owners, '-inf', now - kept_ms)
+  redis.call('ZADD', owners, now, owner)
+  redis.call('PEXPIRE', owners, kept_ms)
+end
+
+local function count_usage()
+  local old_tokens, old_cost = amount_in(counted, attempt)
+  if tokens == old_tokens and cost == old_cost then return end
+  redis.call('HSET', counted, attempt, amount_text(tokens, cost))
+  redis.call('PEXPIRE', counted, counted_ms)
+  add(tokens - old_tokens, cost - old_cost)
+end
+
+local function reserve(tokens, cost)
+  set_reservation(run_id, tokens, cost, now + reserved_ms)
+  for _, key in ipairs({reserved, reservations}) do keep(key, reserved_ms) end
+  return {0, 0, tokens, ''}
+end
+
+local function update_mean()
+  local mean_tokens, mean_cost = amount_in(usage, 'mean')
+  if mean_tokens == 0 then mean_tokens, mean_cost = finished_tokens, finished_cost end
+  redis.call('HSET', usage, 'mean', amount_text(mean_tokens + (finished_tokens - mean_tokens) / 4,
+    mean_cost + (finished_cost - mean_cost) / 4))
+  redis.call('PEXPIRE', usage, kept_ms)
+end
+
+count_usage()
+if finished_tokens > 0 then update_mean() end
+set_reservation(run_id, 0, 0)
+if step == 'count' then return {0, 0, 0, ''} end
+local limits = split_limits(budget)
+local number = used_up(limits, used, 0, 0)
+local is_final = number and 1 or 0
+if not number and step ~= 'keep' then number = used_up(limits, used, total_reserved(now)) end
+if number then return {number, is_final, 0, usage_report(seconds, periods, used)} end
+local mean_tokens, mean_cost = amount_in(usage, 'mean')
+if step == 'start' and mean_tokens > 0 then
+  return reserve(math.max(least_tokens, mean_tokens), math.max(least_cost, mean_cost))
+end
+return reserve(reserved_tokens, reserved_cost)
+""",
+    when_full=True,
+)
+def _account(
+    *,
+    step: str,
+    budget: str,
+    least_tokens: int,
+    least_cost: int,
+    finished_tokens: int,
+    finished_cost: int,
+    **parameters: Unpack[_AccountParameters],
+) -> tuple[int, int, int, bytes]: ...
+
+
+# Returns the owner's plan, and a report.
+@redis_script(
+    BUDGETS,
+    """
+local seconds = math.floor(now_ms() / 1000)
+local periods = periods_at(seconds)
+local plan = redis.call('HGET', usage, 'plan') or ''
+return {plan, usage_report(seconds, periods, used_in(usage, periods))}
+""",
+)
+def _read(*, usage: Key) -> tuple[bytes, bytes]: ...

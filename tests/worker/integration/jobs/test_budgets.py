@@ -1,0 +1,233 @@
+"""Runs whose owner has a budget."""
+
+import asyncio
+import json
+
+import pytest
+from pydantic_ai import Agent, Tool
+from pydantic_ai.models import Model
+from pydantic_ai.models.function import DeltaToolCall
+from pydantic_ai.models.test import TestModel
+
+from shared.chat.titles import TitleStore
+from shared.limits.budgets import Amount
+from shared.limits.usage_ledger import Account
+from shared.queue.job import GenerateTitle
+from shared.settings import BudgetSettings, LimitSettings, Settings
+from shared.settings.live_settings import LiveSettings
+from tests.support.fakes.runs import put_usage
+from tests.support.run_chat_harness import (
+    RATE_LIMIT,
+    RUN,
+    RunChatHarness,
+    ScriptedModels,
+    error_code,
+    start,
+    text_of,
+)
+from tests.support.upstream.client import Upstream
+from tests.support.wait import until
+from worker.agents.budget import Budgets
+from worker.jobs.generate_title import TitleRunner
+from worker.jobs.running_runs import Interrupt, RunningRuns
+from worker.models.registry import ModelRegistry
+
+pytestmark = pytest.mark.usefixtures("no_pauses")
+
+OWNER = "me"
+
+
+class TitleModels(ScriptedModels):
+    """Returns the same title to every request."""
+
+    @property
+    def demo(self) -> bool:
+        return False
+
+    def get(self, name: str) -> Model:  # noqa: ARG002
+        return TestModel(custom_output_text="A title")
+
+
+def budget(tokens: int) -> LimitSettings:
+    return LimitSettings(
+        budgets={"default": BudgetSettings.model_validate({"tokens": {"day": tokens}})}
+    )
+
+
+async def used(harness: RunChatHarness) -> Amount:
+    hour, day, month = (await harness.ledger.read(OWNER)).report.periods
+    assert hour.used == day.used == month.used
+    return day.used
+
+
+async def reported(harness: RunChatHarness) -> int:
+    return (await harness.metadata())["usage"]["totalTokens"]
+
+
+async def test_counted_usage_is_what_the_run_reports(harness: RunChatHarness) -> None:
+    harness.limits = budget(10_000)
+    harness.agent = Agent(tools=[Tool(lambda: "x", name="count")])
+    call = {0: DeltaToolCall("count", "{}", tool_call_id="c1")}
+
+    await start(harness.runner(["Let ", call], ["it be"]), owner=OWNER)
+
+    assert (await used(harness)).tokens == await reported(harness) > 0
+
+
+async def test_nothing_is_counted_without_a_budget(harness: RunChatHarness) -> None:
+    await start(harness.runner(["Hello"]), owner=OWNER)
+
+    assert await harness.redis.execute_command("KEYS", "mamba:*usage*") == []
+    assert await used(harness) == Amount()
+
+
+async def test_run_fails_if_the_budget_is_used_up(harness: RunChatHarness) -> None:
+    harness.limits = budget(100)
+    await harness.ledger.count(Account(OWNER, None, "earlier", 1), Amount(100))
+
+    await start(harness.runner(["Hello"]), owner=OWNER)
+
+    log = await harness.log()
+    assert error_code(log) == "budget_exceeded"
+    assert "Your budget of 100 tokens per day is used up. It resets at " in str(log[-1])
+    assert await used(harness) == Amount(100)
+
+
+async def test_long_answer_ends_when_the_budget_is_used_up(harness: RunChatHarness) -> None:
+    harness.limits = budget(2000)
+    words = ["word " * 20] * 1000  # 25,000 tokens by the estimate
+
+    await start(harness.runner(words), owner=OWNER)
+
+    log = await harness.log()
+    assert error_code(log) == "budget_exceeded"
+    assert 1900 * 4 <= len(text_of(log)) <= 2200 * 4
+    tokens = (await used(harness)).tokens
+    assert 2000 <= tokens <= 2200
+    assert tokens == await reported(harness)
+
+
+async def test_stopped_answer_counts_its_estimate(harness: RunChatHarness) -> None:
+    harness.limits = budget(10_000)
+    text = "word " * 100
+    task = asyncio.create_task(start(harness.runner([text, asyncio.Event()]), owner=OWNER))
+    await harness.wait_for_text(text)
+    harness.running.cancel(RUN, Interrupt.STOP)
+    await task
+
+    tokens = (await used(harness)).tokens
+    assert tokens == await reported(harness)
+    assert 125 <= tokens <= 130
+
+
+async def test_failed_attempts_count(harness: RunChatHarness) -> None:
+    harness.limits = budget(10_000)
+
+    await start(harness.runner(["word " * 100, RATE_LIMIT], ["the end"]), owner=OWNER)
+
+    tokens = (await used(harness)).tokens
+    assert tokens == await reported(harness) > 125
+
+
+@pytest.mark.parametrize("counted", [0, 20, 90])
+async def test_attempt_corrects_what_a_killed_one_has_counted(
+    harness: RunChatHarness, counted: int
+) -> None:
+    harness.limits = budget(10_000)
+    await harness.ledger.count(Account(OWNER, None, RUN, 1), Amount(counted))
+    takeover = await harness.stream.take_over(RUN)
+    stored = json.dumps({"input_tokens": 30, "output_tokens": 12, "model": None})
+    await put_usage(harness.redis, RUN, takeover.attempt, stored)
+
+    await start(harness.runner(["Hello"]), owner=OWNER)
+
+    tokens = (await used(harness)).tokens
+    assert tokens == await reported(harness) > 42
+
+
+async def test_request_waits_for_the_reservations_of_others(harness: RunChatHarness) -> None:
+    harness.limits = budget(1000)
+    other, day = Account(OWNER, None, "other", 1), harness.limits.budgets["default"]
+    await harness.ledger.start_request(other, Amount(), Amount(1000), Amount(), day, seconds=60)
+
+    task = asyncio.create_task(start(harness.runner(["Hello"]), owner=OWNER))
+
+    async def has_begun() -> bool:
+        return (await harness.now()).attempts == 1
+
+    await until(has_begun)
+    assert not await harness.text_so_far()
+    await harness.ledger.count(other, Amount(10))
+    await task
+    assert text_of(await harness.log()) == "Hello"
+
+
+async def test_budget_of_one_owner_does_not_limit_others(harness: RunChatHarness) -> None:
+    none, free = (BudgetSettings.model_validate({"tokens": {"day": n}}) for n in (0, None))
+    harness.limits = LimitSettings(budgets={"default": none, OWNER: free})
+
+    await start(harness.runner(["Hello"]), owner=OWNER)
+
+    assert text_of(await harness.log()) == "Hello"
+    assert (await used(harness)).tokens > 0
+
+
+async def test_cost_budget_uses_configured_prices(
+    harness: RunChatHarness, upstream: Upstream
+) -> None:
+    await upstream.script("priced", [[{"text": ["word "] * 2000}]])
+    price = {"priced": {"input": 0, "output": 1000}}  # a dollar for 1,000 tokens
+    settings = Settings.model_validate(
+        {
+            "openai": {"api_key": "key", "base_url": upstream.base_url},
+            "models": {"prices": price},
+        }
+    )
+    models = ModelRegistry(LiveSettings(settings))
+    harness.limits = LimitSettings.model_validate({"budgets": {OWNER: {"cost": {"month": 5}}}})
+
+    await start(harness.runner(models=models), owner=OWNER, model="priced")
+    await models.close()
+
+    assert text_of(await harness.log()) == "word " * 2000
+    assert (await harness.metadata())["cost"] == {"amount": 2, "currency": "USD"}
+    assert await used(harness) == Amount(2001, 2_000_000_000)
+
+
+async def test_long_answer_ends_when_its_cost_is_used_up(
+    harness: RunChatHarness, upstream: Upstream
+) -> None:
+    await upstream.script("priced", [[{"text": ["word "] * 20}, {"sleep": 0.001}] * 500])
+    settings = Settings.model_validate(
+        {
+            "openai": {"api_key": "key", "base_url": upstream.base_url},
+            "models": {"prices": {"*": {"input": 0, "output": 1000}}},
+        }
+    )
+    models = ModelRegistry(LiveSettings(settings))
+    harness.limits = LimitSettings.model_validate({"budgets": {OWNER: {"cost": {"month": 2}}}})
+
+    await start(harness.runner(models=models), owner=OWNER, model="priced")
+    await models.close()
+
+    assert error_code(await harness.log()) == "budget_exceeded"
+    assert 2.0 <= (await used(harness)).dollars <= 2.2
+
+
+async def test_title_counts_and_is_refused(harness: RunChatHarness) -> None:
+    limits = LimitSettings.model_validate({"budgets": {OWNER: {"tokens": {"day": 20}}}})
+    live = LiveSettings(Settings(limits=limits))
+    store, running = TitleStore(harness.redis), RunningRuns()
+    runner = TitleRunner(store, TitleModels(), running, Budgets(harness.ledger, live), live)
+
+    for title_id in ("t1", "t2"):
+        job = GenerateTitle(
+            title_id=title_id, request_id="r", owner=OWNER, excerpt="Hi", model="m", max_length=50
+        )
+        await runner({"job_id": title_id}, job.model_dump(mode="json"))
+
+    first, second = await store.read("t1"), await store.read("t2")
+    assert first is not None
+    assert second is not None
+    assert (first.title, second.title) == ("A title", None)
+    assert (await used(harness)).tokens > 20
