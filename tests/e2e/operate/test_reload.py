@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.queue.pauses import Pauses
+from shared.redis import keys
 from tests.support.processes import Api, ServerProcess, Worker, start_all
 from tests.support.sse_client import Json, SseClient, check_whole, text
 from tests.support.system.running_system import System, kill_process
@@ -71,6 +73,24 @@ async def test_changed_file_takes_effect_during_a_stream(
     assert text(events) == "Hello"
     assert (await workerless.run(stream.run_id))["attempts"] == "1"
     assert (await workerless.run(failed[0].run_id))["attempts"] == "1"
+
+
+async def test_changed_weight_applies_to_the_next_run(
+    workerless: System, sse: SseClient, name: str, tmp_path: Path
+) -> None:
+    async with start_pair(workerless, tmp_path) as (api, _), workerless.redis() as redis:
+        await Pauses(redis).begin("processing", None, operator="cli:web-1:ann")
+        async with sse.ask(f"{api.url}/chat", name) as first:
+            weights = '{"none::anonymous": 4}'
+            (tmp_path / "mamba.env").write_text(f"MAMBA_QUEUE__WEIGHTS={weights}\n")
+            await wait_for_log(api, "settings.reloaded")
+            async with sse.ask(f"{api.url}/chat", f"{name}-next") as second:
+                found = [
+                    await redis.execute_command("HGET", keys.job_share(stream.run_id), "weight")
+                    for stream in (first, second)
+                ]
+
+    assert [float(weight) for weight in found] == [1, 4]
 
 
 async def test_sighup_reloads_and_invalid_settings_are_rejected(
