@@ -4,7 +4,7 @@ const BODY = /^( +)body: \{\n.*?\n\1\},$/ms;
 
 /** The component. Each of its requests has these `fields`. */
 export function chatComponent(fields: object): string {
-  const component = DOCUMENTED_MODULES['Chat.tsx'];
+  const component = SHOWN_MODULES['Chat.tsx'];
   if (!BODY.test(component)) return component;
   return component.replace(BODY, (_, indent: string) => {
     const lines = Object.entries(fields).map(([name, value]) => `${indent}  ${name}: ${literal(value)},\n`);
@@ -14,23 +14,9 @@ export function chatComponent(fields: object): string {
 
 /** An application that shows this chat. It stores nothing, so a reload shows only the newest answer. */
 export function application(api: string, chatId: string): string {
-  return `// App.tsx
-import type { ComponentProps } from 'react';
-import { Chat } from './Chat';
-
-const settings: ComponentProps<typeof Chat> = {
-  api: ${literal(api)},
-  chatId: ${literal(chatId)},
-  initialMessages: [],
-  save: () => {},
-  authHeaders: async () => ({}),
-  act: () => {},
-};
-
-export function App() {
-  return <Chat {...settings} />;
-}
-`;
+  return SHOWN_MODULES['App.tsx']
+    .replace(/api: .*,/, () => `api: ${literal(api)},`)
+    .replace(/chatId: .*,/, () => `chatId: ${literal(chatId)},`);
 }
 
 function literal(value: unknown): string {

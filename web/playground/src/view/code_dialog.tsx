@@ -33,8 +33,8 @@ export function CodeDialog({ chatId, fields, onClose }: CodeDialogProps) {
         <File name="curl" language="bash" code={curlCommands(CHAT_URL, chatId, newest)} isOpen />
         <File name="App.tsx" language="tsx" code={application(CHAT_URL, chatId)} isOpen />
         <File name="Chat.tsx" language="tsx" code={chatComponent(fields)} isOpen />
-        <File name="Approval.tsx" language="tsx" code={DOCUMENTED_MODULES['Approval.tsx']} />
-        <File name="DisplayTools.tsx" language="tsx" code={DOCUMENTED_MODULES['DisplayTools.tsx']} />
+        <File name="Approval.tsx" language="tsx" code={SHOWN_MODULES['Approval.tsx']} />
+        <File name="DisplayTools.tsx" language="tsx" code={SHOWN_MODULES['DisplayTools.tsx']} />
       </div>
     </dialog>
   );

@@ -1,4 +1,4 @@
-// Reads the React components of docs/frontend, which the playground shows.
+// Reads the modules that the playground shows: the React components of docs/frontend, and an application.
 
 import { readFile } from 'node:fs/promises';
 
@@ -7,9 +7,10 @@ const PAGES = { 'Chat.tsx': 'chat.md', 'Approval.tsx': 'approvals.md', 'DisplayT
 const BLOCK = /```tsx?\n(.*?)```/gs;
 
 /** Returns the modules by file name. */
-export async function documentedModules() {
+export async function shownModules() {
   const modules = Object.entries(PAGES).map(async ([name, page]) => [name, moduleOf(name, await readFile(DOCS + page, 'utf8'))]);
-  return Object.fromEntries(await Promise.all(modules));
+  const application = await readFile('src/code/App.tsx.txt', 'utf8');
+  return { 'App.tsx': application, ...Object.fromEntries(await Promise.all(modules)) };
 }
 
 /** A block that starts with the file name begins the module; the unnamed blocks after it continue it. */
