@@ -127,7 +127,7 @@ def test_dialog_keeps_and_returns_the_focus(page: PlaygroundWindow) -> None:
         )
     page.window.press("Escape")
     wait_for_focus(page, button)
-    assert page.window.evaluate("document.querySelector('dialog') === null")
+    page.window.wait_until("document.querySelector('dialog') === null")
 
 
 @pytest.mark.parametrize(

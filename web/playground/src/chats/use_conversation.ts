@@ -8,7 +8,7 @@ import {
 } from 'ai';
 import { useCallback, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { CHAT_URL, generateTitle, network, stopRun, timeline } from '../server';
-import { isNewer, NEWEST_RUN, UNTITLED, type Chat, type ChatStore } from './chat_store';
+import { isNewer, NEWEST_RUN, UNTITLED, type Chat, type ChatStore, type StoredConversation } from './chat_store';
 import { CLIENT_TOOLS, executeClientTool } from './client_tools';
 import { textOf, type Message } from './message';
 import type { QueuedMessage } from './message_queue';
@@ -98,20 +98,32 @@ export function useConversation(chat: Chat, store: ChatStore, fields: object) {
   // While an answer streams, the server has it; a reload replays it from its start.
   useEffect(() => {
     if (status !== 'submitted' || follows.current) return;
-    changedAt.current = Date.now();
-    store.saveConversation(chat.id, { messages: state.current.messages, changedAt: changedAt.current });
+    const shown = state.current.messages;
+    // Two tabs can decide about the same call, and both continue the message.
+    if (shown.at(-1)?.role === 'user') changedAt.current = Date.now();
+    store.saveConversation(chat.id, { messages: shown, changedAt: changedAt.current });
   }, [status, store, chat.id]);
 
   // Other tabs send messages too, and this one may be behind: the page of a hidden tab pauses.
-  const [otherChanges, setOtherChanges] = useState(0);
-  useEffect(() => store.onConversation(chat.id, () => setOtherChanges((count) => count + 1)), [store, chat.id]);
+  const adopt = useCallback(
+    (stored: StoredConversation) => {
+      changedAt.current = stored.changedAt;
+      setMessages(stored.messages);
+    },
+    [setMessages],
+  );
+  useEffect(
+    () => store.onConversation(chat.id, () => {
+      if (state.current.busy || follows.current) return;
+      const stored = store.conversation(chat.id);
+      if (!isNewer({ messages: state.current.messages, changedAt: changedAt.current }, stored)) adopt(stored);
+    }),
+    [store, chat.id, adopt],
+  );
   useEffect(() => {
     if (busy || follows.current || isLost) return;
     const stored = store.conversation(chat.id);
-    if (isNewer(stored, { messages, changedAt: changedAt.current })) {
-      changedAt.current = stored.changedAt;
-      return setMessages(stored.messages);
-    }
+    if (isNewer(stored, { messages, changedAt: changedAt.current })) return adopt(stored);
     store.saveConversation(chat.id, { messages, changedAt: changedAt.current });
     for (const { message } of queue) if (includes(messages, message)) store.queue.remove(chat.id, message.id);
     const runId = store.find(chat.id)?.runId;
@@ -125,7 +137,7 @@ export function useConversation(chat: Chat, store: ChatStore, fields: object) {
     store.update(chat.id, { runId: next.runId });
     setMessages(shown);
     follow(next.runId, shown);
-  }, [messages, otherChanges, busy, isFollowing, isLost, queue, chat, store, follow, setMessages]);
+  }, [messages, busy, isFollowing, isLost, queue, chat, store, adopt, follow, setMessages]);
 
   useEffect(() => {
     const [user, answer] = messages;
