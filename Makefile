@@ -81,7 +81,8 @@ interop: $(INSTALLED) ## Run the tests with proxies, model servers, UI libraries
 	$(BIN)/pytest tests/interop
 
 examples: $(INSTALLED) ## Build the applications in examples/, and run their tests (minutes)
-	$(BIN)/pytest tests/examples
+	@# The first test of each application waits for its installation and build.
+	$(BIN)/pytest --timeout=900 tests/examples
 
 check: lint types layers ## Check lint, types and import rules
 

@@ -33,8 +33,7 @@ from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 from web.node import find_node
 
-# The first test waits for the installation and the build, which take minutes on a busy machine.
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FOLDER = EXAMPLES / "nextjs"
 #: The documented settings, which Mamba and the application share.
