@@ -70,7 +70,7 @@ async def open_upstream() -> AsyncGenerator[BenchUpstream]:
         await upstream.ready()
         yield upstream
     finally:
-        await upstream.kill()
+        await upstream.stop()
 
 
 @asynccontextmanager
