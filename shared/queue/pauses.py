@@ -18,7 +18,6 @@ from shared.redis.client import Redis
 from shared.redis.scripts import Key, Keys, redis_script
 
 Pausable = Literal["intake", "processing"]
-PAUSABLE: tuple[Pausable, ...] = ("intake", "processing")
 
 #: Each read of the pauses extends their TTL, so they expire only with the deployment.
 _TTL_MS = 30 * 86_400_000
@@ -53,7 +52,7 @@ class QueuePause(BaseModel):
 
 
 class PauseChange(BaseModel):
-    """The begin or the end of a pause."""
+    """The start or the end of a pause."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
