@@ -62,7 +62,7 @@ _HIDE_POINTER = "document.querySelector('#pointer').style.display = 'none'"
 
 
 @dataclass
-class Recorder:
+class FrameRecorder:
     """Takes frames of a page. A frame is shown until the next one was taken."""
 
     page: PlaygroundWindow
@@ -105,7 +105,7 @@ class Recorder:
         )
 
 
-def record(page: PlaygroundWindow) -> Recorder | None:
+def record(page: PlaygroundWindow) -> FrameRecorder | None:
     """Return None if the page cannot kill the worker that executes the run."""
     window = page.window
     window.set_color_scheme("light")
@@ -113,7 +113,7 @@ def record(page: PlaygroundWindow) -> Recorder | None:
     window.call("Emulation.setDeviceMetricsOverride", **metrics)
     window.call("Emulation.setScrollbarsHidden", hidden=True)
     window.evaluate(_PREPARE)
-    recorder = Recorder(page)
+    recorder = FrameRecorder(page)
     recorder.take_for(0.5)
     window.click(".composer textarea")
     for character in _PROMPT:

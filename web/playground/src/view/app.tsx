@@ -7,7 +7,7 @@ import { getAgents, getInfo, getModels, type Agent, type ServerInfo } from '../s
 import { ChatView } from './chat_view';
 import { IconButton } from './icon';
 import { Sidebar } from './sidebar';
-import { usePanel } from './use_panel';
+import { usePanel } from './focus/use_panel';
 
 const store = new ChatStore();
 const theme = new ThemeStore('mamba.playground.theme');

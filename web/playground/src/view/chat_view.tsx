@@ -14,8 +14,8 @@ import { Icon } from './icon';
 import { MessageView } from './message_view';
 import { Suggestions } from './suggestions';
 import { TimelineView } from './timeline_view';
-import { useKeptFocus } from './use_kept_focus';
-import { usePanel } from './use_panel';
+import { useKeptFocus } from './focus/use_kept_focus';
+import { usePanel } from './focus/use_panel';
 
 interface ChatViewProps {
   chat: Chat;
