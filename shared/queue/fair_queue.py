@@ -42,8 +42,8 @@ FIRST_BACKGROUND = 50 * 10**10
 #: `record_hand_back` when it will return to the order. `next_due` returns the job to claim next,
 #: its score, and what each second of its service adds to the seconds that are owed to the
 #: background class. `repair` corrects what processes of an older version leave behind, and jobs
-#: whose owner is no longer stored. `oldest_due` returns the time at which the oldest waiting job
-#: became due.
+#: whose owner is no longer stored. It returns whether background jobs wait. `oldest_due` returns
+#: the time at which the oldest waiting job became due.
 FAIR_QUEUE = f"""
 local first_real, first_estimated = {FIRST_REAL}, {FIRST_ESTIMATED}
 local first_background = {FIRST_BACKGROUND}
@@ -284,13 +284,16 @@ local function record_hand_back(queue, id, now)
     redis.call('HSET', share_of(id), 'handed_back', 1)
   end
 end
+-- Without a share, no background job waits beside interactive ones.
 local function next_due(queue, now, background_share)
   local timed = redis.call('ZRANGEBYSCORE', queue, first_real, now, 'WITHSCORES', 'LIMIT', 0, 1)
   if timed[1] then return timed[1], tonumber(timed[2]) end
   local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
   local score = tonumber(first[2])
   if not score or score > now then return end
-  if score < 0 or score >= first_background then return first[1], score end
+  if score < 0 or score >= first_background or not background_share then
+    return first[1], score
+  end
   local background = redis.call('ZRANGEBYSCORE', queue, first_background, '(' .. first_real,
     'WITHSCORES', 'LIMIT', 0, 1)
   if not background[1] then return first[1], score end
@@ -319,10 +322,11 @@ local function repair_class(queue, class)
       redis.call('ZADD', queue, virtual_now(queue, class), id)
     end
   end
+  return id ~= nil
 end
 local function repair(queue)
   repair_class(queue, 0)
-  repair_class(queue, first_background)
+  return repair_class(queue, first_background)
 end
 -- Background jobs may wait for hours, so their wait does not count.
 local function oldest_due(queue, now)

@@ -70,16 +70,20 @@ local share = math.ceil(jobs / math.max(1, redis.call('ZCOUNT', workers, now, '+
 count = math.min(count, math.max(1, share - running))
 local paused = {}
 for _, queue in ipairs(queues) do paused[queue] = is_paused('processing', queue) end
+local share_of_background = {}
+for _, queue in ipairs(queues) do
+  if repair(queue) then share_of_background[queue] = background_share end
+end
 local function next_job(queue)
   for _ = 1, 100 do
-    local id, score, rate = next_due(queue, now, background_share)
+    local id, score, rate = next_due(queue, now, share_of_background[queue])
     local is_timed = id and score >= first_real
     if not is_timed or redis.call('HDEL', share_of(id), 'handed_back') == 0 then
       return id, score, rate
     end
     enter_first(queue, id, now)
   end
-  return next_due(queue, now, background_share)
+  return next_due(queue, now, share_of_background[queue])
 end
 local function payload_of(id)
   local job = job_prefix .. id
@@ -109,7 +113,6 @@ local function claim_next(queue)
   record_claim(queue, id, score, now, rate, background_share)
   claimed[#claimed + 1] = {queue, id, payload_of(id), check_announced_wait(queue, id, now)}
 end
-for _, queue in ipairs(queues) do repair(queue) end
 for _ = 1, count do
   for _, queue in ipairs(queues) do
     if #claimed < count then claim_next(queue) end
