@@ -1,6 +1,7 @@
 """The example `vite-react` in a browser, through the proxy of Vite's development server."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -34,10 +35,9 @@ async def app(system: System) -> AsyncGenerator[ExampleServer]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def page(
-    app: ExampleServer, browser: Browser, request: pytest.FixtureRequest
-) -> AsyncGenerator[DocumentedWindow]:
-    async with open_page(browser, f"{app.url}/#{request.node.name}") as page:
+async def page(app: ExampleServer, browser: Browser) -> AsyncGenerator[DocumentedWindow]:
+    """The page with a new chat."""
+    async with open_page(browser, f"{app.url}/#{secrets.token_hex(8)}") as page:
         yield page
 
 
