@@ -325,7 +325,7 @@ class StorageFull(Unavailable):
 
 
 class IntakePaused(Unavailable):
-    """New messages are not accepted for the moment. Try again later."""
+    """New messages are not accepted at the moment. Try again later."""
 
     code = "intake_paused"
     retry_after = 30

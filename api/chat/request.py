@@ -103,8 +103,8 @@ class ChatRequest(CallSettingsFields):
     )
     priority: Priority | None = Field(
         default=None,
-        description="`background`: the run uses the workers' time that interactive runs leave, so"
-        " it may wait for long. Default: that of the run that it continues, or `interactive`",
+        description="`background`: the run starts after interactive runs, so it may wait for a long"
+        " time. Default: that of the run that it continues, or `interactive`",
     )
     trigger: Annotated[str | None, BeforeValidator(_text_or_none)] = Field(
         default=None,

@@ -155,7 +155,7 @@ def _queue_component(name: str) -> str:
 def _queue(queue: QueueSnapshot, limit: int) -> Component:
     detail = f"{queue.waiting} waiting, {queue.running} running"
     if queue.background:
-        detail += f", {queue.background} of the waiting in the background"
+        detail += f", {queue.background} of the waiting runs are background runs"
     if queue.deferred:
         detail += f", {queue.deferred} deferred"
     if queue.waiting:

@@ -36,7 +36,7 @@ class CostOfPeriod(_UsageBody):
 
 
 class UsageOfPeriod(_UsageBody):
-    """What the caller has used in the current hour, day, or month, by UTC."""
+    """What the caller has used in the current hour, day, or month, in UTC."""
 
     period: Period
     starts_at: datetime
@@ -47,7 +47,8 @@ class UsageOfPeriod(_UsageBody):
 
 class Usage(_UsageBody):
     counted: bool = Field(
-        description="Whether usage is counted: only if the server has budgets", examples=[True]
+        description="Whether usage is counted, which requires budgets in the settings",
+        examples=[True],
     )
     periods: list[UsageOfPeriod] = Field(description="The hour, the day, and the month")
 

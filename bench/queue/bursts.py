@@ -28,8 +28,8 @@ class Spread(NamedTuple):
 
 async def burst(deployment: SmallDeployment) -> Spread:
     """Start all runs at once, and wait until they have ended."""
-    asked = (deployment.ask(_OWNER, _MODEL) for _ in range(RUNS))
-    runs = await deployment.ended_runs(await asyncio.gather(*asked))
+    started = (deployment.start_run(_OWNER, _MODEL) for _ in range(RUNS))
+    runs = await deployment.ended_runs(await asyncio.gather(*started))
     counts = Counter([await deployment.worker_of(run.id) for run in runs])
     waits = [(run.started_at or 0) - run.admitted_at for run in runs]
     return Spread([*counts.values()], max(waits))

@@ -39,7 +39,7 @@ class SmallDeployment:
         self._stack.push_async_callback(stop_all, *workers)
         await start_all(*workers)
 
-    async def ask(self, owner: str, model: str) -> str:
+    async def start_run(self, owner: str, model: str) -> str:
         """Start a run, disconnect, and return its id."""
         async with self._request(owner, model) as (run_id, _):
             return run_id

@@ -33,29 +33,29 @@ def _model(seconds: float) -> str:
     return model_name(round(seconds / _WORD_SECONDS) + 1, _WORD_SECONDS)
 
 
-async def _ask_many(deployment: SmallDeployment, owner: str, count: int) -> list[str]:
+async def _start_many(deployment: SmallDeployment, owner: str, count: int) -> list[str]:
     model, left = _model(_SECONDS[owner]), iter(range(count))
 
-    async def ask_next() -> list[str]:
-        return [await deployment.ask(owner, model) for _ in left]
+    async def start_next() -> list[str]:
+        return [await deployment.start_run(owner, model) for _ in left]
 
-    asked = await asyncio.gather(*(ask_next() for _ in range(_CONCURRENT)))
-    return list(itertools.chain.from_iterable(asked))
+    started = await asyncio.gather(*(start_next() for _ in range(_CONCURRENT)))
+    return list(itertools.chain.from_iterable(started))
 
 
 async def measure(runs: int, seconds: float) -> list[Row]:
     async with open_deployment([*_SECONDS, *_OTHERS], workers=_WORKERS, slots=_SLOTS) as deployment:
-        many = await _ask_many(deployment, _MANY, runs)
+        many = await _start_many(deployment, _MANY, runs)
         waiting = await deployment.unfinished()
         single_runs: list[str] = []
         for owner in _OTHERS:
-            single_runs.append(await deployment.ask(owner, _model(1.0)))
+            single_runs.append(await deployment.start_run(owner, _model(1.0)))
             await asyncio.sleep(0.1)
         others = await deployment.ended_runs(single_runs)
         by_owner = {_MANY: many}
         for owner in ("short", "long", "longest"):
             count = round(seconds * _WORKERS * _SLOTS / _SECONDS[owner] / len(_SECONDS) * 1.5)
-            by_owner[owner] = await _ask_many(deployment, owner, count)
+            by_owner[owner] = await _start_many(deployment, owner, count)
         begin = time.time_ns() // 1_000_000
         await asyncio.sleep(seconds)
         end = time.time_ns() // 1_000_000

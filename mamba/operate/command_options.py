@@ -1,4 +1,7 @@
-"""What the commands on a running deployment share. Imports only what `--help` needs."""
+"""Options and the runner of the commands on a running deployment.
+
+Imports only what `--help` needs.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated

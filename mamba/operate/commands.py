@@ -115,7 +115,7 @@ def usage(
     ] = 20,
     as_json: Json = False,
 ) -> None:
-    """Show what owners have used of their budgets, those who used most first."""
+    """Show what owners have used of their budgets, the highest usage first."""
     from mamba.operate import usage as usage_page  # noqa: PLC0415
 
     color = use_color()
@@ -154,7 +154,7 @@ def doctor(
 
 
 @run.command("show", epilog="Example: mamba run show 8vGQ2kZ1xkqkJwqfJ0yR --json")
-def showrun_command(run_id: RunId, *, as_json: Json = False) -> None:
+def show_run(run_id: RunId, *, as_json: Json = False) -> None:
     """Show the state of a run and its attempts, without its messages."""
     from mamba.operate.run import show  # noqa: PLC0415
 
@@ -198,7 +198,7 @@ def list_runs(
     epilog="Examples: mamba run stop 8vGQ2kZ1xkqkJwqfJ0yR, "
     "mamba run stop --owner jwt:acme:ann --dry-run",
 )
-def stoprun_command(
+def stop_run(
     run_ids: Annotated[list[str] | None, typer.Argument(help="IDs of the runs.")] = None,
     *,
     state: LiveStates = None,
@@ -236,7 +236,7 @@ def stoprun_command(
 
 
 @run.command("requeue", epilog="Example: mamba run requeue 8vGQ2kZ1xkqkJwqfJ0yR")
-def requeuerun_command(run_id: RunId) -> None:
+def requeue_run(run_id: RunId) -> None:
     """Make a run due now, for example if its job is missing from its queue.
 
     Refused while a worker executes the run, or while it waits for an earlier run of its chat.
@@ -248,7 +248,7 @@ def requeuerun_command(run_id: RunId) -> None:
 
 @run.command("move-to-front", epilog="Example: mamba run move-to-front 8vGQ2kZ1xkqkJwqfJ0yR")
 def move_run_to_front(run_id: RunId) -> None:
-    """Move a waiting run before all others of its queue, whatever its owner.
+    """Move a waiting run to the front of its queue, before the runs of all owners.
 
     Runs that continue after a crash or a drain stay first. Refused while a worker executes the run,
     or while it is not due. `mamba run show` displays who moved it.

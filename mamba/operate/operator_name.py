@@ -1,4 +1,4 @@
-"""The name under which commands are recorded."""
+"""The operator whose name commands record."""
 
 import getpass
 import os
@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 
 def current_operator() -> str:
-    """Return who uses this terminal, in the form of an owner: `cli:<host>:<user>`."""
+    """Return the name of the user of this terminal, written like an owner: `cli:<host>:<user>`."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name

@@ -18,7 +18,7 @@ _HEADERS = ("OWNER", "PLAN", "PERIOD", "TOKENS", "BUDGET", "COST", "BUDGET", "RE
 async def show_owners(
     deployment: Deployment, period: Period, *, limit: int, as_json: bool, color: bool
 ) -> None:
-    """Print the owners who have used most tokens in this period.
+    """Print the owners who have used the most tokens in this period.
 
     Raises:
         CommandFailed: if usage is not counted.

@@ -1,4 +1,4 @@
-"""The list of owners by waiting runs, for operators. Metrics and snapshots contain no owner."""
+"""The list of owners by waiting runs, for operators. Metrics and snapshots contain no owners."""
 
 import asyncio
 

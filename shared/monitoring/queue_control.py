@@ -26,7 +26,7 @@ class QueueControl:
         """
         await self._check_exists(queue)
         begun = await self._pauses.begin(what, queue, operator=operator)
-        return _sentence(what, queue, "is paused." if begun else "was paused already.")
+        return _sentence(what, queue, "is paused." if begun else "was already paused.")
 
     async def resume(self, what: Pausable, queue: str | None, *, operator: str) -> str:
         """End a pause.

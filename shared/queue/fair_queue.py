@@ -18,8 +18,8 @@ duration.
 
 Interactive jobs are claimed first. While both classes wait, each second of service of an
 interactive job adds `background_share` to the seconds that are owed to the background class, and
-each second of a background job subtracts the rest of 1. A background job is claimed when its
-expected duration is paid for.
+each second of a background job subtracts `1 - background_share`. A background job is claimed when
+the owed seconds cover its expected duration, multiplied by `1 - background_share`.
 
 A job without an owner, such as one from an older version, has its due time as its score.
 """

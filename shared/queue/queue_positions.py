@@ -21,7 +21,7 @@ class QueuePosition(NamedTuple):
 
     `behind_chat`: it is in the queue of its chat, and waits for the chat's live run.
     `eta_seconds`: the shortest and longest likely wait, if it can be estimated.
-    `paused`: workers do not start the waiting jobs of this queue for the moment.
+    `paused`: workers do not start the waiting jobs of this queue at the moment.
     """
 
     position: int

@@ -1,4 +1,4 @@
-"""The owners with the most waiting runs, and how many of their runs workers execute.
+"""The owners with the most waiting runs, and the number of their running ones.
 
 Owners compete in each queue and class separately, so an owner has one entry for each of them.
 """
@@ -79,7 +79,7 @@ table.sort(running_owners, function(a, b) return running[a] > running[b] end)
 local rows, added = {redis.call('ZCARD', owners_of(queue))}, {}
 local function add(owner)
   if added[owner] or #rows > limit then return end
-  place_first(queue, owner)  -- forgets jobs that have left the queue
+  place_first(queue, owner)  -- removes jobs that have left the queue
   recount(queue, owner)
   local first = redis.call('ZRANGE', jobs_of(owner), 0, 0)[1]
   local id = first or running_job[owner]

@@ -17,7 +17,7 @@ from shared.settings.live_settings import LiveSettings
 
 log = structlog.stdlib.get_logger()
 
-#: How long a request waits before it asks again whether others have returned their reservations.
+#: The pause before a request checks again whether others have released their reservations.
 _MIN_PAUSE, _MAX_PAUSE = 0.1, 1.0
 
 
@@ -104,7 +104,7 @@ class RunBudget:
     async def count(self, used: RunUsage, *, finished: RunUsage | None = None) -> None:
         """Count what the attempt has used, and remove its reservation.
 
-        Best effort: amounts are absolute, so a later call makes up for a failed one.
+        Best effort: amounts are absolute, so a later call corrects a failed one.
         """
         with suppress(*REDIS_UNAVAILABLE, RedisError):
             await self._ledger.count(

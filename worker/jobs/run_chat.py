@@ -30,7 +30,7 @@ log = structlog.stdlib.get_logger()
 
 #: The pause after an attempt that ended in an unexpected error or because Redis was unavailable.
 _ERROR_PAUSE_SECONDS = 0.5
-#: Bounds of the delay after which a run is due again that was handed back.
+#: Bounds of the delay after which a run that was handed back is due again.
 _MIN_HAND_BACK_SECONDS, _MAX_HAND_BACK_SECONDS = 0.3, 5.0
 
 

@@ -20,7 +20,7 @@ _APPROVAL_EXPLAINED = (
     "No worker waited for your decision: the first run had ended, and its stream holds the call"
     " with its arguments. Your decision started another run, which continues this message. In the"
     " meantime, you could have reloaded the page, restarted the API, or replaced all workers. Only"
-    " the first decision counts, also if you decide in two tabs. If a worker is killed while it"
+    " the first decision counts, even if you decide in two tabs. If a worker is killed while it"
     " executes an approved call, another worker executes the call again without a second question."
 )
 

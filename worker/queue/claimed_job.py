@@ -67,7 +67,7 @@ async def claim_jobs(
 
 
 async def _remove_unreadable(redis: Redis, queue: bytes, job_id: bytes) -> None:
-    """Remove a job that Mamba has not queued: its ids are always text."""
+    """Remove a job that Mamba has not queued: the IDs of its own jobs are always text."""
     log.error(
         "worker.job_id_unreadable",
         message="Removed a job whose ID is not valid UTF-8",

@@ -1,4 +1,4 @@
-"""A tool that needs approval, with which the demo model shows approvals. It sends nothing."""
+"""A tool that needs approval, used by the demo model to show approvals. It sends nothing."""
 
 import asyncio
 from typing import Any

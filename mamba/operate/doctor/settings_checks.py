@@ -20,7 +20,7 @@ def check_settings(settings: Settings) -> Iterator[Diagnosis]:
         )
     elif not has_usable_model(settings):
         message = "no model is configured in this environment"
-        fix = "set OPENAI_API_KEY; beside mamba dev, export the settings that it prints"
+        fix = "set OPENAI_API_KEY; if mamba dev is running, export the settings that it prints"
         yield Diagnosis("model", "error", message, fix)
     if settings.auth.mode == "none" and not is_loopback(settings.server.host):
         yield Diagnosis(

@@ -13,13 +13,13 @@ class GroupBy(Enum):
     OWNER = "owner"
 
 
-class What(Enum):
+class QueuePart(Enum):
     INTAKE = "intake"
     PROCESSING = "processing"
 
 
 PausedPart = Annotated[
-    What,
+    QueuePart,
     typer.Argument(help="intake: accepting new runs; processing: starting the runs that wait."),
 ]
 QueueName = Annotated[str | None, typer.Argument(help="Name of the queue. Default: all queues.")]
@@ -66,8 +66,8 @@ def pause(what: PausedPart, queue: QueueName = None) -> None:
     """Pause the intake or the processing of one queue, or of all queues.
 
     While the intake is paused, new messages get a 503 with the code intake_paused, and accepted
-    runs go on. While the processing is paused, runs are accepted but wait: workers start none, and
-    continue those that have started. A pause lasts until `mamba queue resume`.
+    runs continue. While the processing is paused, runs are accepted but wait: workers start no
+    runs, and continue those that have started. A pause lasts until `mamba queue resume`.
     """
     from mamba.operate.queues import control  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ from shared.settings.sections.base import Section
 
 #: An owner's share of the workers' time, relative to other owners with waiting runs.
 Weight = Annotated[float, Field(ge=0.1, le=100)]
-#: The class of a run. Background runs use the workers' time that interactive runs leave.
+#: The class of a run. Background runs start after interactive ones, but have a minimum share.
 Priority = Literal["interactive", "background"]
 _Name = Annotated[str, StringConstraints(min_length=1)]
 
@@ -28,7 +28,7 @@ class QueueSettings(Section):
         le=0.9,
         description="Minimum share of the workers' time for background runs (`priority` of a "
         "request) while interactive runs wait too. With 0, background runs wait until no "
-        "interactive run does",
+        "interactive run waits",
     )
     background_denied: tuple[_Name, ...] = Field(
         default=(),

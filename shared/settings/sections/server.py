@@ -97,7 +97,7 @@ class CostBudgetSettings(Section):
 
 
 class BudgetSettings(Section):
-    """What an owner may use in each hour, day, and month, by UTC."""
+    """What an owner may use in each hour, day, and month, in UTC."""
 
     tokens: TokenBudgetSettings = TokenBudgetSettings()
     cost: CostBudgetSettings = CostBudgetSettings()

@@ -64,7 +64,7 @@ async def test_paused_intake_is_a_503_with_a_code_and_retry_after(
     assert refused.headers["content-type"] == "application/problem+json"
     problem = refused.json()
     assert problem["code"] == "intake_paused"
-    assert problem["detail"] == "New messages are not accepted for the moment. Try again later."
+    assert problem["detail"] == "New messages are not accepted at the moment. Try again later."
     assert await status_of_chat(client) == 200
 
 
@@ -97,7 +97,7 @@ async def test_repeated_commands_and_remaining_pauses_are_reported(
     await command(client, "pause/intake")
     await command(client, "pause/intake?queue=main")
 
-    assert await command(client, "pause/intake") == "The intake of all queues was paused already."
+    assert await command(client, "pause/intake") == "The intake of all queues was already paused."
     assert await command(client, "resume/intake") == (
         "The intake of all queues is resumed. Still paused: the intake of the queue main."
     )

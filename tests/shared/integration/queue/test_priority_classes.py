@@ -47,7 +47,7 @@ async def test_background_gets_its_share_while_both_wait(redis: Redis, share: fl
     assert background / sum(simulation.work.values()) == pytest.approx(share, abs=0.03)
 
 
-async def test_share_is_right_for_durations_that_change(redis: Redis) -> None:
+async def test_share_is_kept_while_durations_change(redis: Redis) -> None:
     simulation = QueueSimulation(redis, slots=4, background_share=0.2)
     for number in range(1000):
         await simulation.add("user", 1)
@@ -150,7 +150,7 @@ async def test_background_job_can_move_to_the_front(redis: Redis) -> None:
     assert simulation.claimed == [second, interactive, first]
 
 
-async def test_no_key_of_background_jobs_stays(redis: Redis) -> None:
+async def test_all_keys_of_background_jobs_expire(redis: Redis) -> None:
     simulation = QueueSimulation(redis, slots=1)
     for owner in "ab":
         await simulation.add(owner, 1, priority="background")

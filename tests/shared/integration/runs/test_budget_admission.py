@@ -23,7 +23,7 @@ async def test_admitted_run_reports_the_rest_of_the_budget(harness: AdmissionHar
     assert states == {"tokens-hour": (100, 1), "tokens-day": (500, 401)}
 
 
-async def test_used_up_budget_refuses_without_a_trace(harness: AdmissionHarness) -> None:
+async def test_used_up_budget_refuses_and_stores_nothing(harness: AdmissionHarness) -> None:
     await harness.ledger.count(ACCOUNT, Amount(100))
     before = await harness.dump()
 

@@ -16,7 +16,7 @@ def pauses(harness: AdmissionHarness) -> Pauses:
 
 
 @pytest.mark.parametrize("queue", ["main", None])
-async def test_paused_intake_refuses_runs_and_leaves_no_trace(
+async def test_paused_intake_refuses_runs_and_stores_nothing(
     harness: AdmissionHarness, pauses: Pauses, queue: str | None
 ) -> None:
     await pauses.begin("intake", queue, operator=OPERATOR)

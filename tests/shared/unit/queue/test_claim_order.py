@@ -17,7 +17,7 @@ def test_background_jobs_with_half_the_share_alternate() -> None:
     assert _positions(ClaimOrder(3, 2, background_share=0.5)) == [1, 3, 5, 2, 4]
 
 
-def test_background_job_that_is_paid_for_is_next() -> None:
+def test_background_job_with_enough_owed_seconds_is_next() -> None:
     order = ClaimOrder(2, 1, background_share=0.1, owed=0.9)
 
     assert _positions(order) == [2, 3, 1]
