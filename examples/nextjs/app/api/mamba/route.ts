@@ -30,5 +30,5 @@ async function readLongMessage(url: string, user: string): Promise<Message | und
   const authorization = `Bearer ${await mambaToken(user)}`;
   const response = await fetch(MAMBA_URL + url, { headers: { authorization } });
   if (response.ok) return response.json();
-  if (response.status >= 500) throw new Error(`Mamba responded with ${response.status}.`); // it sends the event again
+  if (response.status >= 500) throw new Error(`Mamba responded with ${response.status}.`); // Mamba sends the event again
 }
