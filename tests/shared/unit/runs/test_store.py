@@ -65,7 +65,7 @@ async def test_unknown_run_is_none(runs: RunStore) -> None:
 async def test_unknown_hash_fields_are_ignored(redis: Redis, runs: RunStore) -> None:
     run = new_run("run-1")
     await runs.create(run)
-    await redis.execute_command("HSET", keys.run("run-1"), "priority", "high")
+    await redis.execute_command("HSET", keys.run("run-1"), "field_of_a_newer_version", "1")
 
     assert await runs.get("run-1") == await stored_as(runs, run)
 
