@@ -1,8 +1,8 @@
 """Pauses: operators stop a queue, or all queues, from accepting runs or from starting them.
 
-- While the *intake* is paused, admission refuses new runs. Runs that it has accepted go on.
+- While the *intake* is paused, admission refuses new runs. Accepted runs continue.
 - While the *processing* is paused, workers do not start the runs that wait in fair order. Runs that
-  have started go on, also on another worker, and a run that an operator requeues starts.
+  have started continue, also on another worker, and a run that an operator requeues starts.
 
 A pause lasts until an operator ends it.
 """

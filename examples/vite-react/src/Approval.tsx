@@ -5,7 +5,7 @@ type PendingCall = Extract<ToolUIPart | DynamicToolUIPart, { state: 'approval-re
 export interface ApprovalProps {
   part: PendingCall;
   respond: ChatAddToolApproveResponseFunction;
-  /** While an answer streams, or a reloaded page resumes it, `useChat` does not send the response. */
+  /** True while an answer streams or is resumed: `useChat` would not send the response. */
   disabled: boolean;
 }
 

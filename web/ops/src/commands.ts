@@ -69,7 +69,7 @@ export function confirmDrain(id: string): void {
 }
 
 export const PAUSE_EFFECTS: Record<Pausable, string> = {
-  intake: 'New messages are refused, and accepted runs go on.',
+  intake: 'New messages are refused, and accepted runs continue.',
   processing: 'Runs are accepted but wait. Workers start none of them, and continue those that have started.',
 };
 

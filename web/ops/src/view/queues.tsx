@@ -65,7 +65,7 @@ export function Queues({ system }: { system: Overview }) {
 }
 
 function backgroundNote(queue: QueueSnapshot): string | undefined {
-  return queue.background ? `${format.count(queue.background)} of them in the background` : undefined;
+  return queue.background ? `${format.count(queue.background)} of them are background runs` : undefined;
 }
 
 export function isFull(queue: QueueSnapshot): boolean {
