@@ -28,7 +28,7 @@ async def _warm_up(simulation: QueueSimulation, mean: float) -> None:
 
 @pytest.mark.parametrize("durations", _DURATIONS)
 @pytest.mark.parametrize("load", ["steady", "bursty", "scaling up"])
-async def test_most_runs_start_in_the_announced_interval(
+async def test_most_runs_start_in_the_announced_range(
     redis: Redis, load: str, durations: str
 ) -> None:
     chance = random.Random(7)
@@ -59,7 +59,7 @@ async def test_most_runs_start_in_the_announced_interval(
 
 # The part of background jobs is small under a high load, and the queue has to learn it first.
 @pytest.mark.parametrize(("load", "kept"), [(0.3, 0.8), (0.6, 0.75), (0.85, 0.5)])
-async def test_both_classes_start_in_the_announced_interval(
+async def test_both_classes_start_in_the_announced_range(
     redis: Redis, load: float, kept: float
 ) -> None:
     chance = random.Random(7)
