@@ -101,10 +101,11 @@ class RunBudget:
             if found.used_up is not None:
                 raise BudgetUsedUp(str(found.used_up))
 
-    async def count(self, used: RunUsage, *, finished: RunUsage | None = None) -> None:
+    async def count(self, used: RunUsage, *, finished: RunUsage | None = None) -> bool:
         """Count what the attempt has used, and remove its reservation.
 
-        Best effort: amounts are absolute, so a later call corrects a failed one.
+        Best effort: amounts are absolute, so a later call corrects a failed one. Returns False if
+        it failed.
         """
         with suppress(*REDIS_UNAVAILABLE, RedisError):
             await self._ledger.count(
@@ -112,6 +113,8 @@ class RunBudget:
                 _amount(used),
                 finished=_amount(finished),
             )
+            return True
+        return False
 
     async def count_earlier(self, attempt: int, used: RunUsage) -> None:
         """Count what an earlier attempt has stored with its run instead of what it has counted."""

@@ -68,6 +68,9 @@ class UsageMeter:
         self._answered_by: str | None = None
         self._counted = RunUsage()
         self._budget = budget
+        #: Whether the run may have a reservation, or usage that has not been counted. A killed
+        #: attempt can leave both.
+        self._is_open = attempt > 1 and budget is not None and budget.counts
         #: The running model request, if its usage counts against a budget.
         self._request: RequestEstimate | None = None
         #: The tokens that it may use, and those that were stored last.
@@ -87,7 +90,7 @@ class UsageMeter:
                     self._before.incr(_usage.validate_json(text))
         self._before.requests = sum(step.finished or bool(step.calls) for step in transcript.steps)
         self._counted = self._before + RunUsage()
-        if self._attempt > 1 and self._budget is not None and self._budget.counts:
+        if self._is_open and self._budget is not None:
             await self._count_earlier_attempts(self._budget)
         return self._before + RunUsage()
 
@@ -110,6 +113,7 @@ class UsageMeter:
         if prices is None and self._budget.limits_cost:
             _warn_of_unknown_price(self._model)
         request = RequestEstimate(messages, prices)
+        self._is_open = True
         self._reserved = await self._budget.start_request(
             self.used, request.expected, request.least
         )
@@ -143,8 +147,11 @@ class UsageMeter:
 
     async def end(self) -> None:
         """Count what the attempt has used, and release its reservation. Best effort."""
-        if self._request is not None and self._budget is not None:
-            await self._budget.count(self._store_used())
+        if not self._is_open or self._budget is None:
+            return
+        await self._count_earlier_attempts(self._budget)
+        used = self.used if self._request is None else self._store_used()
+        self._is_open = not await self._budget.count(used)
 
     async def summary(self) -> UsageSummary:
         """Return what all attempts of this run have used. Best effort: the run is about to end."""
@@ -169,7 +176,8 @@ class UsageMeter:
     async def count(self) -> None:
         """Count what `record` has stored, if the owner's usage is counted."""
         if self._budget is not None and self._budget.counts:
-            await self._budget.count(self.used, finished=self._finished)
+            is_counted = await self._budget.count(self.used, finished=self._finished)
+            self._is_open = not is_counted
 
     def _store_used(self) -> RunUsage:
         """Store what the attempt has used so far, and return it."""
@@ -190,6 +198,8 @@ class UsageMeter:
 
     async def _count_earlier_attempts(self, budget: RunBudget) -> None:
         """Count what earlier attempts have stored: what this run will report. Best effort."""
+        if self._attempt == 1:
+            return
         with suppress(*REDIS_UNAVAILABLE, RedisError):
             stored = await self._runs.usages(self._run_id)
             for number in range(1, self._attempt):

@@ -100,10 +100,13 @@ class TitleRunner:
         model, used = self._models.get(job.model), RunUsage()
         prompt = f"<conversation>\n{job.excerpt}\n</conversation>"
         budget = self._budgets.of_title(job)
-        if budget.counts:
-            request = RequestEstimate([ModelRequest.user_text_prompt(prompt)], token_prices(model))
-            await budget.start_request(used, request.expected, request.least)
+        counts = budget.counts
         try:
+            if counts:
+                request = RequestEstimate(
+                    [ModelRequest.user_text_prompt(prompt)], token_prices(model)
+                )
+                await budget.start_request(used, request.expected, request.least)
             answer = await self._agent.run(
                 prompt,
                 model=model,
@@ -112,6 +115,6 @@ class TitleRunner:
                 usage=used,
             )
         finally:
-            if budget.counts:
+            if counts:
                 await budget.count(used)
         return answer.output

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from pydantic_ai import Agent, Tool
@@ -11,9 +12,10 @@ from pydantic_ai.models.test import TestModel
 
 from shared.chat.titles import TitleStore
 from shared.limits.budgets import Amount
-from shared.limits.usage_ledger import Account
+from shared.limits.usage_ledger import Account, Reservation, UsageLedger
 from shared.queue.job import GenerateTitle
-from shared.settings import BudgetSettings, LimitSettings, Settings
+from shared.redis import keys
+from shared.settings import BudgetSettings, LimitSettings, RunSettings, Settings, TitleSettings
 from shared.settings.live_settings import LiveSettings
 from tests.support.fakes.runs import put_usage
 from tests.support.run_chat_harness import (
@@ -46,6 +48,18 @@ class TitleModels(ScriptedModels):
 
     def get(self, name: str) -> Model:  # noqa: ARG002
         return TestModel(custom_output_text="A title")
+
+
+class SlowLedger(UsageLedger):
+    """Reserves at once, but the reply does not arrive."""
+
+    reserved = False
+
+    async def start_request(self, *args: Any, **parameters: Any) -> Reservation:
+        await super().start_request(*args, **parameters)
+        self.reserved = True
+        await asyncio.Event().wait()
+        raise AssertionError
 
 
 def budget(tokens: int) -> LimitSettings:
@@ -143,6 +157,66 @@ async def test_attempt_corrects_what_a_killed_one_has_counted(
 
     tokens = (await used(harness)).tokens
     assert tokens == await reported(harness) > 42
+
+
+@pytest.mark.parametrize("max_crashes", [0, 5])
+async def test_end_without_a_request_frees_the_reservation(
+    harness: RunChatHarness, max_crashes: int
+) -> None:
+    harness.limits = budget(1000)
+    harness.settings = RunSettings(max_crashes=max_crashes)
+    killed, day = Account(OWNER, None, RUN, 1), harness.limits.budgets["default"]
+    await harness.ledger.count(killed, Amount(20))
+    await harness.ledger.start_request(killed, Amount(20), Amount(1000), Amount(), day, seconds=60)
+    takeover = await harness.stream.take_over(RUN)
+    stored = json.dumps({"input_tokens": 30, "output_tokens": 12, "model": None})
+    await put_usage(harness.redis, RUN, takeover.attempt, stored)
+    if max_crashes:
+        await harness.runs.request_stop(RUN)
+
+    await start(harness.runner(["Hello"]), owner=OWNER)
+
+    assert (await harness.now()).state == ("cancelled" if max_crashes else "failed")
+    assert not await harness.redis.execute_command("EXISTS", keys.reserved_usage(OWNER))
+    assert (await used(harness)).tokens == await reported(harness) == 42
+
+
+async def test_usage_that_could_not_be_counted_counts_at_the_end(harness: RunChatHarness) -> None:
+    harness.limits = budget(10_000)
+    harness.agent = Agent(name="chat")
+    counted, written = keys.counted_usage(RUN), asyncio.Event()
+
+    async def repair(text: str) -> str:
+        await harness.redis.execute_command("RENAME", "moved", counted)
+        return text
+
+    harness.agent.output_validator(repair)
+    task = asyncio.create_task(start(harness.runner(["Hello", written, "!"]), owner=OWNER))
+    await harness.wait_for_text("Hello")
+    await harness.redis.execute_command("RENAME", counted, "moved")
+    await harness.redis.execute_command("SET", counted, "of another type")
+    written.set()
+    await task
+
+    assert text_of(await harness.log()) == "Hello!"
+    assert (await used(harness)).tokens == await reported(harness)
+    assert not await harness.redis.execute_command("EXISTS", keys.reserved_usage(OWNER))
+
+
+async def test_title_that_ends_during_its_reservation_frees_it(harness: RunChatHarness) -> None:
+    limits = LimitSettings.model_validate({"budgets": {OWNER: {"tokens": {"day": 2000}}}})
+    live = LiveSettings(Settings(limits=limits, title=TitleSettings(timeout_seconds=0.5)))
+    store, running = TitleStore(harness.redis), RunningRuns()
+    ledger = SlowLedger(harness.redis, live_ttl=600)
+    runner = TitleRunner(store, TitleModels(), running, Budgets(ledger, live), live)
+    job = GenerateTitle(
+        title_id="t1", request_id="r", owner=OWNER, excerpt="Hi", model="m", max_length=50
+    )
+
+    await runner({"job_id": "t1"}, job.model_dump(mode="json"))
+
+    assert ledger.reserved
+    assert not await harness.redis.execute_command("EXISTS", keys.reserved_usage(OWNER))
 
 
 async def test_request_waits_for_the_reservations_of_others(harness: RunChatHarness) -> None:
