@@ -196,10 +196,13 @@ local function skip_after(expiry, id, now)
   if redis.call('HEXISTS', share_of(id), 'started') == 0 then return end
   redis.call('HINCRBY', share_of(id), 'started', math.floor(now - expiry))
 end
--- `owed` are the seconds of service that are owed to the background class.
+-- `owed` are the seconds of service that are owed to the background class. They are limited to an
+-- hour, or to the mean duration of a background job.
 local function add_owed(queue, seconds)
-  local owed = (number_in(clock_of(queue), 'owed') or 0) + seconds
-  write(clock_of(queue), 'owed', math.max(-max_debt, math.min(owed, max_debt)))
+  local owed, cost = unpack(redis.call('HMGET', clock_of(queue), 'owed', 'background_cost'))
+  local limit = math.max(max_debt, tonumber(cost) or 0)
+  owed = (tonumber(owed) or 0) + seconds
+  write(clock_of(queue), 'owed', math.max(-limit, math.min(owed, limit)))
 end
 -- `background_part` is the mean part of the claims that background jobs get while some wait.
 local function record_class(queue, id, class, rate, cost, background_share)

@@ -59,6 +59,20 @@ async def test_share_is_kept_while_durations_change(redis: Redis) -> None:
     assert share == pytest.approx(0.2, abs=0.05)
 
 
+async def test_long_background_jobs_get_their_share(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=4, background_share=0.5)
+    hours = 3600
+    for _ in range(100):
+        await simulation.add("batch", 3 * hours, priority="background")
+        for _ in range(20):
+            await simulation.add("user", 0.25 * hours)
+
+    await simulation.run_until(150 * hours)
+
+    share = simulation.work["batch"] / sum(simulation.work.values())
+    assert share == pytest.approx(0.5, abs=0.05)
+
+
 async def test_background_without_a_share_waits_for_all_others(redis: Redis) -> None:
     simulation = QueueSimulation(redis, slots=2, background_share=0)
     background = await simulation.add("batch", 1, priority="background")
