@@ -16,7 +16,8 @@ from shared.redis import keys
 RECHECK_MS = 300_000
 
 #: Lua functions: `publish_change` notifies the followers of a chat. `start_first` forgets the jobs
-#: that have left their queues, and makes the first one that remains due unless a worker holds it.
+#: that have left their queues, and makes the first one that remains due unless a worker holds it or
+#: has handed it back.
 #: `leave_chat` removes a job, and starts the next one if it was the first. `may_start` returns
 #: whether no earlier job of its chat is in a queue.
 CHAT_QUEUE = f"""
@@ -37,7 +38,8 @@ local function start_first(chat_queue)
     local due = redis.call('ZSCORE', queue, id)
     if due then
       local now = now_ms()
-      if tonumber(due) > now and redis.call('EXISTS', '{keys.lease("")}' .. id) == 0 then
+      if tonumber(due) > now and redis.call('EXISTS', '{keys.lease("")}' .. id) == 0
+          and redis.call('HEXISTS', share_of(id), 'handed_back') == 0 then
         enter(queue, id, now)
         push_wakeup(string.format('{keys.wakeup("%s")}', queue))
       end

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 
 from shared.queue.job_queue import JobQueue
+from shared.queue.pauses import Pauses
 from shared.queue.queue_depth import read_depths
 from shared.queue.queue_positions import QueuePosition, QueuePositions
 from shared.redis import keys
@@ -87,6 +88,29 @@ async def test_handed_over_job_goes_before_one_that_was_handed_back(redis: Redis
 
     assert simulation.claimed[2] == handed_over
     assert sorted(simulation.claimed[3:]) == sorted([handed_back, waiting])
+
+
+async def test_follower_does_not_end_the_delay_of_a_hand_back(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    name = await simulation.add("a", 1)
+    await simulation.claim()
+    await simulation.hand_back(name, delay_ms=60_000)
+
+    assert await JobQueue(redis).find_jobs([(name, keys.MAIN_QUEUE, True)]) == {name}
+
+    assert await simulation.claim() == 0
+
+
+async def test_requeued_job_that_was_handed_back_starts_at_once(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    name = await simulation.add("a", 1)
+    await simulation.claim()
+    await simulation.hand_back(name, delay_ms=60_000)
+    await Pauses(redis).begin("processing", keys.MAIN_QUEUE, operator="ann")
+
+    assert await JobQueue(redis).requeue(name) == "due"
+
+    assert await simulation.claim() == 1
 
 
 async def test_many_due_jobs_return_to_the_order_in_one_claim(redis: Redis) -> None:
