@@ -14,7 +14,7 @@ from tests.chaos.clients.view import AnswerView
 from tests.chaos.experiment import ChaosResult
 from tests.chaos.faults import SILENCE_SECONDS, FaultKind
 
-_SHOWN_STALLS = 12
+_SHOWN_STALLS = 30
 _KEPT_HEADING = "\n## Failovers\n"
 
 _PAGE = """# Chaos

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
@@ -34,6 +35,7 @@ Json = dict[str, Any]
 
 _TERMINAL = ("finish", "abort", "error")
 _CHECKS_AT_ONCE = 8
+_UNAVAILABLE_SECONDS = 30.0
 
 
 def _as_received(stored: Sequence[SseEvent], received: Sequence[SseEvent]) -> list[SseEvent]:
@@ -175,7 +177,7 @@ class Checker:
             events = await self._follow(url, view)
             if text(events) != view.message_text or events[-1:] != view.events[-1:]:
                 self._add("wrong", f"{view.question.model}: a reload does not show the message")
-            response = await self._http.get(f"{url}/chat/{view.question.chat}/message")
+            response = await self._get(f"{url}/chat/{view.question.chat}/message")
             parts: list[Json] = response.json()["parts"] if response.status_code == 200 else []
             stored = "".join(part.get("text", "") for part in parts)
             if stored != view.message_text:
@@ -187,8 +189,17 @@ class Checker:
 
     async def _follow(self, url: str, view: AnswerView, **request: Any) -> list[SseEvent]:
         url = f"{url}/chat/{view.question.chat}/stream"
-        async with self._http.stream("GET", url, **request) as response:
-            return await Stream(response).rest() if response.status_code == 200 else []
+        response = await self._get(url, **request)
+        return await Stream(response).rest() if response.status_code == 200 else []
+
+    async def _get(self, url: str, **request: Any) -> httpx.Response:
+        """Repeat a request while the response is 503: on a busy machine, Valkey may be too slow."""
+        deadline = time.monotonic() + _UNAVAILABLE_SECONDS
+        while True:
+            response = await self._http.get(url, **request)
+            if response.status_code != 503 or time.monotonic() > deadline:
+                return response
+            await asyncio.sleep(0.2)
 
     async def _check_redis(self) -> None:
         """Each key must expire, and nothing of an ended run may remain in the queue."""
