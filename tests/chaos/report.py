@@ -129,7 +129,7 @@ def _summary(result: ChaosResult, version: str) -> list[str]:
     return [
         f"{datetime.now(UTC):%Y-%m-%d}, {version}, on {machine()}; {result.seconds:.0f} seconds",
         f"{len(result.faults)} faults, {result.chats} chats, {answers}",
-        f"mean load average: {result.load:.1f}",
+        f"mean load average: {result.load:.1f}{_priority()}",
         f"{len(result.violations)} violations",
         f"{cancelled} answers stopped or superseded; {queued} asked during another answer",
         _responses(accepted),
@@ -138,6 +138,12 @@ def _summary(result: ChaosResult, version: str) -> list[str]:
         f"memory at the end, compared with warm processes: {_growth(result)}",
         f"processes that exited without a request: {ended}",
     ]
+
+
+def _priority() -> str:
+    """Say whether the processes of the suite were independent of the rest of the load."""
+    is_first = os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
+    return "; the suite ran before other programs, by real-time priority" if is_first else ""
 
 
 def _growth(result: ChaosResult) -> str:
