@@ -32,7 +32,7 @@ def shell(command: str, running: Dev) -> list[str]:
 
 def type_in(command: str, running: Dev) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        shell(command, running), capture_output=True, text=True, timeout=60, check=False
+        shell(command, running), capture_output=True, text=True, timeout=180, check=False
     )
 
 
