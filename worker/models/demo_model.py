@@ -55,8 +55,8 @@ SETUP = (
     " OpenAI-compatible server, and restart."
 )
 HINTS = (
-    "Until then, try “count to 200” for a long answer or “think” for reasoning. For a display tool,"
-    ' send `"tools": ["generateChart"]` and ask for a chart. Forms, code, and cards work the'
+    "Until then, try “count to 1000” for a long answer or “think” for reasoning. For a display"
+    ' tool, send `"tools": ["generateChart"]` and ask for a chart. Forms, code, and cards work the'
     " same way."
 )
 EXAMPLE_SHOWN = (

@@ -38,7 +38,10 @@ def _check_vanished(system: SystemSnapshot) -> Iterator[Diagnosis]:
     for worker in system.vanished[:_MAX_VANISHED]:
         ago = duration(system.at - worker.seen_at)
         message = f"{worker.id} vanished {ago} ago with {worker.running} runs"
-        fix = "look for an out-of-memory kill or a lost machine; a new attempt continues its runs"
+        fix = (
+            "if you did not kill it, look for an out-of-memory kill or a lost machine; "
+            "a new attempt continues its runs"
+        )
         yield Diagnosis("workers", "warning", message, fix)
     if (more := len(system.vanished) - _MAX_VANISHED) > 0:
         message = f"{more} more have vanished within the last hour"
