@@ -2,7 +2,8 @@
 
 The usage of each attempt of a run is stored as an absolute amount, and the difference to the stored
 amount is added to the owner's periods. So a repeated call changes nothing, and a later attempt can
-correct what a killed one has counted.
+correct what a killed one has counted. A correction changes only the periods in which the corrected
+amount was counted.
 
 Before a model request, a worker reserves what it will probably use, so parallel runs of an owner
 cannot all use the rest of the budget. A reservation expires if its worker dies.
@@ -265,11 +266,25 @@ local seconds = math.floor(now / 1000)
 local periods = periods_at(seconds)
 local used = used_in(usage, periods)
 
-local function add(more_tokens, more_cost)
+-- Returns what the attempt had used before a period. A correction of that does not count in it.
+local function used_before(name, start, old_tokens, old_cost)
+  local field = attempt .. ' before ' .. name
+  local stored = redis.call('HGET', counted, field) or ''
+  local of, before_tokens, before_cost = string.match(stored, '(%d+) (%d+) (%d+)')
+  if tonumber(of or '') == start then return tonumber(before_tokens), tonumber(before_cost) end
+  redis.call('HSET', counted, field, string.format('%d %d %d', start, old_tokens, old_cost))
+  return old_tokens, old_cost
+end
+
+local function change(new, old, before) return math.max(new, before) - math.max(old, before) end
+
+local function add(old_tokens, old_cost)
   local fields = {'plan', plan}
   for i, name in ipairs({'hour', 'day', 'month'}) do
+    local before_tokens, before_cost = used_before(name, periods[i][1], old_tokens, old_cost)
+    local more_tokens = change(tokens, old_tokens, before_tokens)
     used[2 * i - 1] = math.max(0, used[2 * i - 1] + more_tokens)
-    used[2 * i] = math.max(0, used[2 * i] + more_cost)
+    used[2 * i] = math.max(0, used[2 * i] + change(cost, old_cost, before_cost))
     for field, number in pairs({[name] = periods[i][1], [name .. '_tokens'] = used[2 * i - 1],
         [name .. '_cost'] = used[2 * i]}) do
       fields[#fields + 1] = field
@@ -286,9 +301,9 @@ end
 local function count_usage()
   local old_tokens, old_cost = amount_in(counted, attempt)
   if tokens == old_tokens and cost == old_cost then return end
+  add(old_tokens, old_cost)
   redis.call('HSET', counted, attempt, amount_text(tokens, cost))
   redis.call('PEXPIRE', counted, counted_ms)
-  add(tokens - old_tokens, cost - old_cost)
 end
 
 local function reserve(tokens, cost)

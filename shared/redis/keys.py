@@ -147,7 +147,7 @@ def reservations(owner: str) -> str:
 
 
 def counted_usage(run_id: str) -> str:
-    """Hash: what each attempt of a run has used, as counted for its owner's budget."""
+    """Hash: what each attempt of a run has used, in all and before the current periods."""
     return f"mamba:usage:{run_id}"
 
 

@@ -91,6 +91,23 @@ async def test_usage_resets_with_each_period(ledger: UsageLedger, redis: Redis) 
     assert await used(ledger) == [Amount(20), Amount(120), Amount(120)]
 
 
+async def test_correction_does_not_count_in_a_later_period(
+    ledger: UsageLedger, redis: Redis
+) -> None:
+    await ledger.count(ACCOUNT, Amount(1000, 20))
+    counted, field = keys.counted_usage(ACCOUNT.run_id), "1 before hour"
+    start, before = (await redis.execute_command("HGET", counted, field)).split(maxsplit=1)
+    await redis.execute_command("HSET", counted, field, b"%d %b" % (int(start) - 3600, before))
+    await redis.execute_command("HINCRBY", keys.owner_usage(OWNER), "hour", -3600)
+    await ledger.count(OTHER, Amount(300, 6))
+
+    await ledger.count(ACCOUNT, Amount(400, 8))
+
+    assert await used(ledger) == [Amount(300, 6), Amount(700, 14), Amount(700, 14)]
+    await ledger.count(ACCOUNT, Amount(1100, 22))
+    assert await used(ledger) == [Amount(400, 8), Amount(1400, 28), Amount(1400, 28)]
+
+
 async def test_used_up_budget_refuses_requests(ledger: UsageLedger) -> None:
     await ledger.count(ACCOUNT, Amount(1000, 999_999_999))
     refused = await reserve(ledger, OTHER, 1)
