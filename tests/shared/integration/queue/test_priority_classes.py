@@ -1,4 +1,6 @@
-"""Background jobs use what interactive ones leave, and have a minimum share."""
+"""Background jobs start after interactive ones, and have a minimum share."""
+
+from statistics import mean
 
 import pytest
 
@@ -29,7 +31,8 @@ async def test_wait_does_not_depend_on_the_background_backlog(redis: Redis) -> N
 
     few = await _waits(redis, 250)
 
-    assert many == pytest.approx(few, abs=0.5)
+    # The real time that the scripts take decides between jobs that start at the same time.
+    assert mean(many) == pytest.approx(mean(few), abs=0.2)
     assert max(many) <= 7  # one service time of each class
     assert sorted(many)[len(many) // 2] <= 1
 
