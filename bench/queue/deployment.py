@@ -40,7 +40,7 @@ class SmallDeployment:
         await start_all(*workers)
 
     async def start_run(self, owner: str, model: str) -> str:
-        """Start a run, disconnect, and return its id."""
+        """Start a run, disconnect, and return its ID."""
         async with self._request(owner, model) as (run_id, _):
             return run_id
 

@@ -20,7 +20,7 @@ Mamba Server is ready. Open http://{address}/
 Send a message from another terminal:
   {_chat(address, '"messages":[{"role":"user","content":"Hello"}]')}
 
-Watch it, and check it:
+Watch the system, and check it for problems:
 {_operator_commands(redis, demo=demo)}
 
 Press Ctrl-C to stop everything.

@@ -78,7 +78,7 @@ def test_ctrl_c_during_startup_ends_all_processes(tmp_path: Path, stage: str, ti
 def test_printed_operator_command_works(tmp_path: Path, command: str, expected: str) -> None:
     with dev(tmp_path) as running:
         until(running.is_ready)
-        _, _, printed = running.output.partition("Watch it, and check it:\n")
+        _, _, printed = running.output.partition("Watch the system, and check it for problems:\n")
         export, *commands = [line.strip() for line in printed.splitlines()[:3]]
         name = command.split(maxsplit=1)[0]
         [line] = [line for line in commands if line.endswith(f" {name}")]

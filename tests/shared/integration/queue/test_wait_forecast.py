@@ -57,7 +57,7 @@ async def test_most_runs_start_in_the_announced_range(
     assert width <= 2.5
 
 
-# The part of background jobs is small under a high load, and the queue has to learn it first.
+# The part of background jobs is small under a high load, and the queue has to measure it first.
 @pytest.mark.parametrize(("load", "kept"), [(0.3, 0.8), (0.6, 0.75), (0.85, 0.5)])
 async def test_both_classes_start_in_the_announced_range(
     redis: Redis, load: float, kept: float

@@ -12,7 +12,7 @@ export function Owners() {
       <header class="section-head">
         <h2 id="owners-title">Owners</h2>
         <span class="count">
-          {shown < total ? `first ${format.count(shown)} of ${format.count(total)} that wait` : owners.length || ''}
+          {shown < total ? `first ${format.count(shown)} of ${format.count(total)} with waiting runs` : owners.length || ''}
         </span>
       </header>
       {owners.length ? <OwnerTable /> : <p class="empty">No runs are waiting or running.</p>}

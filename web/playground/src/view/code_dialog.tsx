@@ -27,8 +27,8 @@ export function CodeDialog({ chatId, fields, onClose }: CodeDialogProps) {
       </header>
       <div className="code-files">
         <p className="muted">
-          The commands repeat the last request of this chat. The component has its settings; the package of{' '}
-          <code>@mamba-server/client</code> is built with <code>make client</code>.
+          The commands repeat the last request of this chat. The component has the settings of this chat. It needs the
+          package <code>@mamba-server/client</code>, which <code>make client</code> builds.
         </p>
         <File name="curl" language="bash" code={curlCommands(CHAT_URL, chatId, newest)} isOpen />
         <File name="App.tsx" language="tsx" code={application(CHAT_URL, chatId)} isOpen />
