@@ -63,12 +63,12 @@ def new(
         package_files,
         package_name,
     )
-    from mamba.scaffold.new_files import write_files  # noqa: PLC0415
+    from mamba.scaffold.new_files import existing_files, write_files  # noqa: PLC0415
 
     with report_errors():
         check_agent_name(name)
         package = folder / package_name(name)
-        if package.exists():
+        if existing_files(folder, [package.name]):
             raise CommandFailed(f"{package} exists. Choose another name or another --dir.")
         write_files(package, package_files(name))
         typer.echo(next_steps(package, name))

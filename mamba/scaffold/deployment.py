@@ -38,8 +38,8 @@ Next steps:
        docker build -f Dockerfile.worker -t mamba-server/worker:{version} .
   2. Start Valkey, the API, and two workers:
        cd {shlex.quote(str(folder))} && docker compose up --detach --wait
-  3. Send a chat. The built-in demo model answers:
-       curl -N localhost:8000/chat -H 'X-API-Key: {api_key}' \\
+  3. Send a chat, with the API key in place of KEY. The built-in demo model answers:
+       curl -N localhost:8000/chat -H 'X-API-Key: KEY' \\
          -H 'content-type: application/json' \\
          -d '{{"agent":"assistant","messages":[{{"role":"user","content":"Hello"}}]}}'
   4. Use a real model: put OPENAI_API_KEY=sk-… into the file .env, set openai.demo to false in

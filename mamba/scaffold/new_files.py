@@ -1,5 +1,6 @@
 """Writes new files."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -7,8 +8,12 @@ from mamba.cli_errors import CommandFailed
 
 
 def existing_files(folder: Path, names: Iterable[str]) -> str:
-    """Return the paths of the files that exist, separated by commas."""
-    return ", ".join(str(folder / name) for name in names if (folder / name).exists())
+    """Return the paths of the files that exist, separated by commas.
+
+    Files that cannot be examined, because of a missing permission or a name that is too long, do
+    not count: writing them fails.
+    """
+    return ", ".join(str(folder / name) for name in names if os.path.lexists(folder / name))
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:

@@ -43,10 +43,10 @@ def test_init_writes_valid_settings_and_agents(
     assert not entry.scopes
 
 
-def test_init_writes_no_key_into_the_files(tmp_path: Path) -> None:
+def test_init_prints_the_key_once_and_writes_only_its_hash(tmp_path: Path) -> None:
     result = runner.invoke(app, ["init", str(tmp_path)])
 
-    assert "mk_" in result.stdout
+    assert result.stdout.count("mk_") == 1
     for name in DEPLOYMENT:
         text = (tmp_path / name).read_text()
         assert "mk_" not in text
@@ -89,6 +89,14 @@ def test_unwritable_file_is_reported(tmp_path: Path) -> None:
     assert result.exit_code == 1
     [line] = result.stderr.splitlines()
     assert "cannot be written" in line
+
+
+@pytest.mark.parametrize("command", [["init"], ["agent", "new", "weather", "--dir"]])
+def test_unusable_folder_is_reported(tmp_path: Path, command: list[str]) -> None:
+    result = runner.invoke(app, [*command, str(tmp_path / ("a" * 256))])
+
+    assert result.exit_code == 1
+    assert result.stderr.endswith("cannot be written: File name too long.\n")
 
 
 @pytest.mark.parametrize(
