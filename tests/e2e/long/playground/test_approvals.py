@@ -5,7 +5,7 @@ from collections.abc import Generator
 import pytest
 
 from tests.support.browser.page import Browser
-from tests.support.browser.playground_window import PlaygroundWindow, open_playground
+from tests.support.browser.playground_window import PlaygroundWindow, counted, open_playground
 from tests.support.system.dev import until
 
 RESULT = "The demo sends nothing. A real tool would have sent"
@@ -100,3 +100,11 @@ def test_second_of_two_decisions_shows_the_first(
     second.window.evaluate(press)
     check_answer(asked, chat, RESULT)
     check_answer(second, chat, RESULT)
+
+
+def test_approval_is_disabled_after_a_newer_message(asked: PlaygroundWindow) -> None:
+    asked.send("Count to 3")
+    asked.wait_for_answer(counted(3))
+    asked.window.wait_until("document.querySelector('.message.live') === null")
+    enabled = "document.querySelectorAll('.approval button:enabled').length"
+    assert asked.window.evaluate(enabled) == 0

@@ -26,6 +26,15 @@ def drop(page: PlaygroundWindow, target: str, file: Path) -> None:
     page.window.wait_for_text(file.name, ".attachments")
 
 
+def choose(page: PlaygroundWindow, file: Path) -> None:
+    """Choose a file as in the dialog of the browser, which reports a change only."""
+    document = page.window.call("DOM.getDocument")["root"]["nodeId"]
+    field = {"nodeId": document, "selector": ".composer input[type=file]"}
+    node = page.window.call("DOM.querySelector", **field)["nodeId"]
+    page.window.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node)
+    page.window.wait_for_text(file.name, ".attachments")
+
+
 @pytest.mark.parametrize("target", [".composer", ".messages", ".sidebar"])
 def test_dropped_file_is_sent(page: PlaygroundWindow, tmp_path: Path, target: str) -> None:
     note = tmp_path / "dropped.txt"
@@ -64,3 +73,12 @@ def test_removed_file_is_not_sent(page: PlaygroundWindow) -> None:
     page.wait_for_summary()
     names = "[...document.querySelectorAll('.message.user .attachment')].map(a => a.innerText)"
     assert page.window.evaluate(names) == ["two.txt"], json.dumps(page.messages())
+
+
+def test_removed_file_can_be_chosen_again(page: PlaygroundWindow, tmp_path: Path) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text("A note")
+    choose(page, note)
+    page.window.click(".attachments [aria-label='Remove note.txt']")
+    page.window.wait_until("document.querySelector('.attachments') === null")
+    choose(page, note)

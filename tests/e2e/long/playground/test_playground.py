@@ -42,6 +42,28 @@ def test_answer_is_complete_and_the_page_has_no_errors(
     assert all(requested.startswith(url) for requested in page.window.requested_urls())
 
 
+def test_earlier_messages_are_not_replaced_during_an_answer(page: PlaygroundWindow) -> None:
+    page.send("Count to 3")
+    page.wait_for_summary()
+    page.window.click(".message.user [aria-label=Edit]")
+    page.send("Count to 100")
+    page.wait_for_answer("10,")
+    assert page.window.evaluate("document.querySelector('[aria-label=Regenerate]')") is None
+    page.window.evaluate("document.querySelector('.editor').requestSubmit()")
+    page.wait_for_answer(counted(100))
+    page.window.wait_until("document.querySelector('.editor button:enabled.primary') !== null")
+    assert page.messages() == [counted(3), "Count to 100", counted(100)]
+
+
+def test_link_to_another_chat_opens_it(page: PlaygroundWindow, chat: str) -> None:
+    page.send("Count to 3")
+    page.wait_for_summary()
+    page.window.evaluate("location.hash = 'chat=linked'")
+    page.window.wait_until("document.querySelector('.message') === null")
+    page.window.evaluate(f"location.hash = 'chat={chat}'")
+    page.wait_for_answer(counted(3))
+
+
 def test_answer_survives_a_killed_worker(page: PlaygroundWindow, chat: str, running: Dev) -> None:
     killed = running.child("mamba worker")
     page.send("Count to 100")

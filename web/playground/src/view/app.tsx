@@ -35,6 +35,11 @@ export function App() {
   // Reloads, and links to this page, open the same chat.
   useEffect(() => history.replaceState(null, '', `#chat=${encodeURIComponent(openId)}`), [openId]);
   useEffect(() => {
+    const openLinked = () => setOpenId((id) => idInUrl() ?? id);
+    addEventListener('hashchange', openLinked);
+    return () => removeEventListener('hashchange', openLinked);
+  }, []);
+  useEffect(() => {
     if (!chat) setOpenId(store.list()[0]?.id ?? store.create().id);
   }, [chat]);
 

@@ -56,7 +56,17 @@ export function Composer({ field, busy, isReady, onSend, onStop }: ComposerProps
         </ul>
       )}
       <div className="composer-row">
-        <input ref={picker} type="file" name="files" multiple hidden onChange={(event) => void attach(event.target.files ?? [])} />
+        <input
+          ref={picker}
+          type="file"
+          name="files"
+          multiple
+          hidden
+          onChange={({ target }) => {
+            void attach(target.files ?? []);
+            target.value = ''; // so that the same file can be chosen again
+          }}
+        />
         <IconButton icon="attach" label="Attach files" onClick={() => picker.current?.click()} />
         <textarea
           ref={field}

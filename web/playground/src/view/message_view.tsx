@@ -28,12 +28,13 @@ export function MessageView({ message, isLive, conversation }: MessageViewProps)
     wasEditing.current = isEditing;
   }, [isEditing]);
   const isUser = message.role === 'user';
+  const canReplace = !conversation.busy && conversation.isReady; // useChat would end the live answer
   if (isEditing) {
     const save = (text: string) => {
       setEditing(false);
       conversation.edit(message.id, text);
     };
-    return <Editor text={textOf(message)} onSave={save} onCancel={() => setEditing(false)} />;
+    return <Editor text={textOf(message)} canSave={canReplace} onSave={save} onCancel={() => setEditing(false)} />;
   }
   return (
     <article className={`message ${message.role}${isLive ? ' live' : ''}`} aria-label={isUser ? 'You' : 'Answer'}>
@@ -43,11 +44,11 @@ export function MessageView({ message, isLive, conversation }: MessageViewProps)
       <Sources parts={message.parts} />
       <footer>
         {!isUser && !isLive && <Facts message={message} />}
-        {isUser && !conversation.busy && <IconButton icon="edit" label="Edit" ref={editButton} onClick={() => setEditing(true)} />}
+        {isUser && canReplace && <IconButton icon="edit" label="Edit" ref={editButton} onClick={() => setEditing(true)} />}
         {!isUser && !isLive && (
           <>
             <CopyButton text={textOf(message)} label="Copy" />
-            <IconButton icon="repeat" label="Regenerate" onClick={() => void conversation.regenerate({ messageId: message.id })} />
+            {canReplace && <IconButton icon="repeat" label="Regenerate" onClick={() => void conversation.regenerate({ messageId: message.id })} />}
           </>
         )}
       </footer>
@@ -98,7 +99,14 @@ function Facts({ message }: { message: Message }) {
   return <span className="muted">{facts.join(' · ')}</span>;
 }
 
-function Editor({ text, onSave, onCancel }: { text: string; onSave: (text: string) => void; onCancel: () => void }) {
+interface EditorProps {
+  text: string;
+  canSave: boolean;
+  onSave: (text: string) => void;
+  onCancel: () => void;
+}
+
+function Editor({ text, canSave, onSave, onCancel }: EditorProps) {
   const [value, setValue] = useState(text);
   return (
     <form
@@ -108,13 +116,13 @@ function Editor({ text, onSave, onCancel }: { text: string; onSave: (text: strin
       }}
       onSubmit={(event) => {
         event.preventDefault();
-        if (value.trim()) onSave(value.trim());
+        if (canSave && value.trim()) onSave(value.trim());
       }}
     >
       <textarea name="message" aria-label="Edit the message" value={value} rows={3} autoFocus onChange={(event) => setValue(event.target.value)} />
       <div className="buttons">
         <button type="button" onClick={onCancel}>Cancel</button>
-        <button type="submit" className="primary">Send</button>
+        <button type="submit" className="primary" disabled={!canSave}>Send</button>
       </div>
     </form>
   );

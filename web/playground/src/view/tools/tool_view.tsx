@@ -1,6 +1,6 @@
 /** A tool call: display tools, approvals, and all others. */
 
-import { getToolName, type DynamicToolUIPart } from 'ai';
+import { getToolName, isToolUIPart, type DynamicToolUIPart } from 'ai';
 import type { Part } from '../../chats/message';
 import type { Conversation } from '../../chats/use_conversation';
 import { CardView } from './card_view';
@@ -58,8 +58,9 @@ function ToolCall({ part }: { part: ToolPart }) {
 }
 
 function Approval({ part, conversation }: { part: Extract<ToolPart, { state: 'approval-requested' }>; conversation: Conversation }) {
-  const { busy, isReady } = conversation;
-  const disabled = busy || !isReady; // useChat would not send the response
+  const { busy, isReady, messages } = conversation;
+  const isNewest = messages.at(-1)?.parts.some((other) => isToolUIPart(other) && other.toolCallId === part.toolCallId);
+  const disabled = busy || !isReady || !isNewest; // useChat would not send the response
   const respond = (approved: boolean) =>
     void conversation.addToolApprovalResponse({ id: part.approval.id, approved, ...(!approved && { reason: 'Not now.' }) });
   return (
