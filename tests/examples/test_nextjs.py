@@ -308,12 +308,22 @@ async def test_forged_webhook_is_refused(app: NextApp, chat: str) -> None:
     assert app.stored_messages(chat) == []
 
 
-async def test_webhook_of_another_owner_is_not_stored(app: NextApp, chat: str) -> None:
+@pytest.mark.parametrize("owner", ["jwt::bob", "jwt:acme:ann", "api_key::ann"])
+async def test_webhook_of_another_owner_is_not_stored(app: NextApp, chat: str, owner: str) -> None:
     """Another user can send the same chat ID to Mamba."""
-    event = answer_event(chat, "Theirs", owner="jwt::bob")
+    event = answer_event(chat, "Theirs", owner=owner)
 
     assert await app.send_event("evt_1", event) == 204
     assert app.stored_messages(chat) == []
+
+
+@pytest.mark.parametrize("unknown", ["a" * 256, "..%2Fsecret", "../secret"])
+async def test_unknown_chat_is_not_found(app: NextApp, unknown: str) -> None:
+    """Users can send any chat ID to Mamba, whose webhooks for it must not fail."""
+    assert await app.send_event("evt_1", answer_event(unknown, "Theirs")) == 204
+    async with app.client("ann") as client:
+        assert (await client.get(f"/chat/{unknown}")).status_code == 404
+        assert (await client.put(f"/api/chats/{unknown}", json=[])).status_code == 404
 
 
 async def test_long_answer_is_read_from_mamba(

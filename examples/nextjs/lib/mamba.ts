@@ -13,7 +13,11 @@ export function mambaToken(user: string): Promise<string> {
     .sign(secret('MAMBA_AUTH__JWT__SECRET'));
 }
 
-/** Returns the user who owns a chat, as Mamba's webhooks name the owner: mode, tenant, and `sub`, percent-encoded. */
-export function userOf(owner: string): string {
-  return decodeURIComponent(owner.split(':')[2] ?? '');
+/**
+ * Returns the user who owns a chat, or null if it is not a user of this application.
+ * Mamba's webhooks name the owner: mode, tenant, and `sub`, percent-encoded.
+ */
+export function userOf(owner: string): string | null {
+  const [mode, tenant, user] = owner.split(':');
+  return mode === 'jwt' && tenant === '' && user ? decodeURIComponent(user) : null;
 }

@@ -27,7 +27,8 @@ export async function createChat(user: string): Promise<string> {
 }
 
 export async function readChat(id: string): Promise<StoredChat | null> {
-  if (!/^[\w-]+$/.test(id)) return null;
+  // A longer name could not be a file's, and Mamba would repeat its webhooks for a day.
+  if (!/^[\w-]{1,64}$/.test(id)) return null;
   try {
     return JSON.parse(await readFile(pathOf(id), 'utf8')) as StoredChat;
   } catch (error) {
