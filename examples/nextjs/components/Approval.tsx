@@ -5,7 +5,7 @@ type PendingCall = Extract<ToolUIPart | DynamicToolUIPart, { state: 'approval-re
 export interface ApprovalProps {
   part: PendingCall;
   respond: ChatAddToolApproveResponseFunction;
-  /** True while an answer streams or is resumed: `useChat` would not send the response. */
+  /** `useChat` does not send the response while it receives an answer, or after a newer message. */
   disabled: boolean;
 }
 

@@ -79,9 +79,15 @@ export function Chat({ api, chatId, initialMessages, save, authHeaders, act }: C
     void (isLost ? chat.resumeStream() : chat.regenerate({ body: { whenBusy: 'reject' } }));
   }
 
+  /** Sends a text from a form or a card. While an answer streams, `useChat` would lose one of the two. */
+  function send(text: string) {
+    if (!busy) void sendMessage({ text });
+  }
+
   function renderPart(part: Message['parts'][number], index: number) {
     if (isToolUIPart(part) && part.state === 'approval-requested') { // AI SDK 6
-      return <Approval key={index} part={part} respond={chat.addToolApprovalResponse} disabled={busy} />; // AI SDK 6
+      const isNewest = messages.at(-1)?.parts.includes(part); // AI SDK 6
+      return <Approval key={index} part={part} respond={chat.addToolApprovalResponse} disabled={busy || !isNewest} />; // AI SDK 6
     } // AI SDK 6
     switch (part.type) {
       case 'text':
@@ -93,7 +99,7 @@ export function Chat({ api, chatId, initialMessages, save, authHeaders, act }: C
       case 'source-url':
         return <a key={index} href={part.url}>{part.title ?? part.url}</a>;
       default:
-        return <DisplayTool key={index} part={part} send={(text) => void sendMessage({ text })} act={act} />;
+        return <DisplayTool key={index} part={part} send={send} act={act} />;
     }
   }
 

@@ -135,6 +135,23 @@ async def test_card_is_shown_and_its_buttons_work(
 
 
 @every_version
+async def test_card_button_changes_no_live_answer(
+    system: System, browser: Browser, chat_pages: str, name: str, version: Version
+) -> None:
+    await system.upstream.script(name, [call("generateCard", CARD), *PAUSED])
+    async with open_documented_window(
+        browser, chat_pages, version, api=system.chat, chat=name
+    ) as page:
+        await page.send("Show me a city")
+        await page.wait_for_text("Lisbon", ".assistant h3")
+        await page.wait_for_text("Hel", ".assistant > p")
+        await page.click(".assistant button", "More")
+        await system.upstream.release(name)
+        await page.wait_for_text("Hello", ".assistant > p")
+        assert [author for author, _ in await page.messages()] == ["user", "assistant"]
+
+
+@every_version
 async def test_chart_has_colors_and_whole_labels(
     system: System, browser: Browser, chat_pages: str, name: str, version: Version
 ) -> None:
@@ -175,6 +192,24 @@ async def test_call_is_executed_once_after_the_approval(
     assert [author for author, _ in shown] == ["user", "assistant"]
     assert shown[1][1].count("Lisbon") == 1
     assert len(await approving.upstream.requests(name)) == 2
+
+
+@pytest.mark.parametrize("version", ["6", "7"])
+async def test_approval_is_disabled_after_a_newer_message(
+    approving: ApprovalSystem, browser: Browser, chat_pages: str, name: str, version: Version
+) -> None:
+    await approving.upstream.script(name, [call("generateCard", CARD)])
+    async with open_documented_window(
+        browser, chat_pages, version, api=approving.chat, chat=name, agent="printer"
+    ) as page:
+        await page.send("Print a card")
+        await page.wait_for_text("Allow", ".assistant button:enabled")
+        await page.messages()
+        await approving.upstream.script(name, [[{"text": ["Fine"]}]])
+        await page.send("Never mind")
+        await page.wait_for_text("Fine", ".assistant:last-of-type")
+        await page.messages()
+        await page.wait_for_text("Allow", ".assistant button:disabled")
 
 
 @every_version
