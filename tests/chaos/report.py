@@ -141,7 +141,7 @@ def _summary(result: ChaosResult, version: str) -> list[str]:
 
 
 def _priority() -> str:
-    """Say whether the processes of the suite were independent of the rest of the load."""
+    """Return a note if other programs could not slow the suite down."""
     is_first = os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
     return "; the suite ran before other programs, by real-time priority" if is_first else ""
 
