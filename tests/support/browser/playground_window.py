@@ -54,6 +54,13 @@ class PlaygroundWindow:
     def break_it(self, label: str) -> None:
         self.window.click(".break-buttons button:not(:disabled)", label)
 
+    def break_button_positions(self) -> list[list[float]]:
+        positions: list[list[float]] = self.window.evaluate(
+            "[...document.querySelectorAll('.break-buttons > *')].map(button =>"
+            " { const box = button.getBoundingClientRect(); return [box.x, box.y]; })"
+        )
+        return positions
+
     def open_code(self) -> None:
         self.window.click(".chat-bar [aria-haspopup=dialog]")
         self.window.wait_until("document.querySelector('.code-dialog[open]') !== null")

@@ -17,6 +17,7 @@ from tests.support.browser.window import open_window
 from tests.support.system.dev import Dev
 
 SUMMARY = re.compile(r"(\d+) events, 0 lost, 0 repeated, digest verified")
+KILL_BUTTON = "document.querySelector('.break-buttons .danger')"
 
 
 def check_whole(page: PlaygroundWindow, chat: str, last: int) -> None:
@@ -74,6 +75,17 @@ def test_answer_survives_a_killed_worker(page: PlaygroundWindow, chat: str, runn
     check_whole(page, chat, 100)
     assert running.child("mamba worker") != killed
     assert page.window.errors() == []
+
+
+def test_break_buttons_do_not_move_during_an_answer(page: PlaygroundWindow) -> None:
+    before = page.break_button_positions()
+    page.send("Count to 300")
+    page.wait_for_answer("10,")
+    page.window.wait_until(f"{KILL_BUTTON}.disabled === false")
+    assert page.break_button_positions() == before
+    page.wait_for_summary()
+    page.window.wait_until(f"{KILL_BUTTON}.disabled")
+    assert page.break_button_positions() == before
 
 
 def test_answer_survives_a_restarted_api(page: PlaygroundWindow, chat: str, running: Dev) -> None:

@@ -1,6 +1,6 @@
 /** Suggested messages for an empty chat. */
 
-const DEMO = ['What happens when a worker is killed?', 'Count to 200', 'Show me a chart', 'Show me a form', 'Show me code', 'Show me a card', 'Send an email, with my approval', 'Think about it'];
+const DEMO = ['What happens when a worker is killed?', 'Count to 1000', 'Show me a chart', 'Show me a form', 'Show me code', 'Show me a card', 'Send an email, with my approval', 'Think about it'];
 const ANY = ['Explain how a Redis stream works, with an example', 'Show me a chart of three planets by size', 'Write a haiku about a snake'];
 
 /** Code with three defects. */
