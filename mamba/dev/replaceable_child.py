@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from signal import Signals
 
+from mamba.dev.output import print_out
 from mamba.supervisor.children import Child, ChildEnded
 
 
@@ -27,8 +28,9 @@ class ReplaceableChild:
         while True:
             try:
                 await self._child.must_live()
-            except ChildEnded:
+            except ChildEnded as ended:
                 if not self._replacing:
                     raise
+                print_out(f"mamba dev: {ended.reason}; starting another")
             self._child = await self._start()
             self._replacing = False

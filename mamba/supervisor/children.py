@@ -21,7 +21,11 @@ OnLine = Callable[[str], None]
 
 
 class ChildEnded(Exception):
-    """A child process ended unexpectedly."""
+    """A child process ended unexpectedly. `reason` is the message without the child's output."""
+
+    def __init__(self, reason: str, recent_output: str = "") -> None:
+        super().__init__(f"{reason}{recent_output}")
+        self.reason = reason
 
 
 class Children:
@@ -103,7 +107,7 @@ class Child:
 
     async def must_live(self) -> None:
         code = await self.wait()
-        raise ChildEnded(f"{self.name} {_describe_exit(code)}{self.recent_output}")
+        raise ChildEnded(f"{self.name} {_describe_exit(code)}", self.recent_output)
 
     def signal(self, number: signal.Signals) -> None:
         if self._process.returncode is None:

@@ -53,17 +53,22 @@ async def test_commands_replace_only_the_named_process(children: Children) -> No
         task.cancel()
 
 
-async def test_process_that_dies_by_itself_is_not_replaced(children: Children) -> None:
+async def test_process_that_dies_by_itself_is_not_replaced(
+    children: Children, capsys: pytest.CaptureFixture[str]
+) -> None:
     child = await replaceable(children, "worker")
     watching = asyncio.create_task(child.must_live())
     child.replace(signal.SIGKILL)
     first = child.pid
     await until(lambda: _changed(child, first))
+    replaced = "mamba dev: worker was killed by SIGKILL; starting another\n"
+    assert capsys.readouterr().out == replaced
 
     os.killpg(child.pid, signal.SIGKILL)
 
     with pytest.raises(ChildEnded, match="worker was killed by SIGKILL"):
         await asyncio.wait_for(watching, 10)
+    assert capsys.readouterr().out == ""
 
 
 async def _changed(child: ReplaceableChild, pid: int) -> bool:
