@@ -59,9 +59,9 @@ class HealthProbe(BackgroundTask):
         reports = ProviderReports(self._redis, ttl=ttl)
         providers = [] if self._live.now.openai.demo else configured_providers(self._live.now)
         checks = (self._check(provider, settings.timeout_seconds) for provider in providers)
-        for report in await asyncio.gather(*checks):
+        for provider, report in zip(providers, await asyncio.gather(*checks), strict=True):
             await reports.save(report)
-            self._log_change(report)
+            self._log_change(provider, report)
 
     async def _check(self, provider: Provider, timeout: float) -> ProviderReport:
         """Check one provider. Whatever it sends, the result is a report."""
@@ -122,13 +122,14 @@ class HealthProbe(BackgroundTask):
         )
         return elected is not None
 
-    def _log_change(self, report: ProviderReport) -> None:
+    def _log_change(self, provider: Provider, report: ProviderReport) -> None:
         """Log a provider whose state has changed, not one that stays down."""
         if self._healthy.get(report.name, True) != report.healthy:
             log.warning(
                 "probe.provider",
                 message="Health of a model endpoint changed",
                 provider=report.name,
+                base_url=provider.base_url.partition("?")[0],  # the query may contain a key
                 error=report.error,
                 **report.upstream,
             )

@@ -42,7 +42,8 @@ async def test_report_contains_each_configured_provider_and_its_models(
 ) -> None:
     await upstream.clear()
     await upstream.script("listed", [[{"text": ["x"]}]])
-    away = ProviderSettings(base_url=f"http://127.0.0.1:{free_port()}/v1")
+    url = f"http://127.0.0.1:{free_port()}/v1"
+    away = ProviderSettings(base_url=f"{url}?key={KEY}")
     live = LiveSettings(settings(upstream, providers={"away": away}))
 
     with capture_logs() as logs:
@@ -53,7 +54,7 @@ async def test_report_contains_each_configured_provider_and_its_models(
     assert (reports["openai"].healthy, reports["openai"].models) == (True, ("listed",))
     assert reports["openai"].latency_ms > 0
     assert (reports["away"].healthy, reports["away"].error) == (False, "model_unreachable")
-    assert [log["provider"] for log in logs] == ["away"]
+    assert [(log["provider"], log["base_url"]) for log in logs] == [("away", url)]
     assert KEY not in repr(logs)
 
 
