@@ -30,6 +30,7 @@ help: ## List the targets
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo "$(NEEDS_PYTHON)"; exit 1; }
+	@echo "Creating the Python environment $(VENV) …"
 	@$(PYTHON) -m venv $(VENV) \
 		|| { rm -rf $(VENV); echo "Python's venv module is missing. On Debian: apt install python3-venv"; exit 1; }
 
@@ -37,6 +38,7 @@ $(INSTALLED): $(BIN)/python requirements.lock requirements-uv.lock pyproject.tom
 	@echo "Installing Mamba Server into $(VENV) …"
 	@command -v $(UV) >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--only-binary :all: --require-hashes -r requirements-uv.lock || { echo "$(NEEDS_NETWORK)"; exit 1; }
+	@echo "Installing the packages in requirements.lock …"
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock \
 		|| { echo "$(NEEDS_NETWORK)"; exit 1; }
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .

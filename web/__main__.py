@@ -20,7 +20,9 @@ def main(names: list[str], *, if_possible: bool) -> int:
 def _build(name: str) -> bool:
     page = _PAGES[name]
     try:
-        if page.build():
+        if not page.is_current():
+            print(f"Building the {name} …", flush=True)
+            page.build()
             print(f"Built the {name} in {page.built}.")
     except NodeMissingError as error:
         print(f"The {name} is not built. {error}", file=sys.stderr)

@@ -39,9 +39,9 @@ class Project:
         """
         with (self.source / "package.json").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            digest = self._digest()
-            if self._stamp() == digest:
+            if self.is_current():
                 return False
+            digest = self._digest()
             node = find_node()
             node.install(self.source)
             fresh = self.built.with_name(f"{self.built.name}.new")
@@ -52,6 +52,10 @@ class Project:
             shutil.rmtree(self.built, ignore_errors=True)
             fresh.rename(self.built)
         return True
+
+    def is_current(self) -> bool:
+        """Return whether the package was built from the sources as they are now."""
+        return self._stamp() == self._digest()
 
     def _digest(self) -> str:
         folders = (self.source / "src", *self.uses)

@@ -61,7 +61,7 @@ def test_old_python_is_reported_in_one_line(clone: Path) -> None:
 
 
 def test_missing_venv_module_is_reported_in_one_line(clone: Path) -> None:
-    [line] = make(clone, script(clone, NO_VENV))
+    _, line = make(clone, script(clone, NO_VENV))
     assert line == "Python's venv module is missing. On Debian: apt install python3-venv"
     assert not (clone / ".venv").exists()
 
@@ -69,7 +69,10 @@ def test_missing_venv_module_is_reported_in_one_line(clone: Path) -> None:
 def test_missing_network_is_reported_in_the_last_line(clone: Path) -> None:
     unreachable = dict.fromkeys(("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), "http://127.0.0.1:9/simple")
     lines = make(clone, sys.executable, **unreachable, PIP_RETRIES="0", UV_HTTP_RETRIES="0")
-    assert lines[0] == "Installing Mamba Server into .venv …"
+    assert lines[:2] == [
+        "Creating the Python environment .venv …",
+        "Installing Mamba Server into .venv …",
+    ]
     assert lines[-1] == (
         "The packages could not be downloaded; the reason is above. Check the network and the"
         " proxy settings."
