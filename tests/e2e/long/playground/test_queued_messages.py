@@ -117,3 +117,11 @@ def test_idle_tab_shows_what_another_tab_sends(
     second.send("Count to 30")
     check_messages(second, 20, 30)
     check_messages(busy, 20, 30)
+
+
+def test_refused_message_returns_to_the_field(busy: PlaygroundWindow) -> None:
+    busy.attach("large.txt", "x" * 6_400_000)
+    busy.send("Read this")
+    busy.window.wait_for_text("The body is larger than", ".messages")
+    busy.window.wait_for_text("large.txt", ".attachments")
+    assert busy.window.evaluate("document.querySelector('[name=message]').value") == "Read this"

@@ -146,14 +146,25 @@ export function useConversation(chat: Chat, store: ChatStore, fields: object) {
     void generateTitle(textOf(user) || 'Files').then((title) => store.update(chat.id, { title }), () => {});
   }, [chat.id, messages, status, store]);
 
-  async function send(text: string, files: FileUIPart[] = []): Promise<void> {
+  /** Returns whether the message is shown or queued. A refused one is neither. */
+  async function send(text: string, files: FileUIPart[] = []): Promise<boolean> {
     setNotice('');
     const parts: Message['parts'] = [...files, ...(text ? [{ type: 'text' as const, text }] : [])];
     const message: Message = { id: generateId(), role: 'user', parts };
-    if (!busy) return sendMessage(message);
+    if (!busy) {
+      void sendMessage(message);
+      return true;
+    }
     setSending((others) => [...others, message]);
-    await store.queue.send(options, chat.id, message, history).catch(showProblem);
-    setSending((others) => others.filter(({ id }) => id !== message.id));
+    try {
+      await store.queue.send(options, chat.id, message, history);
+      return true;
+    } catch (problem) {
+      showProblem(problem);
+      return false;
+    } finally {
+      setSending((others) => others.filter(({ id }) => id !== message.id));
+    }
   }
 
   /** The messages of this chat, with those that wait. */

@@ -9,7 +9,7 @@ interface BreakItProps {
   chatId: string;
   info: ServerInfo;
   busy: boolean;
-  onSend: (text: string) => Promise<void>;
+  onSend: (text: string) => Promise<unknown>;
 }
 
 export function BreakIt({ chatId, info, busy, onSend }: BreakItProps) {

@@ -9,7 +9,8 @@ interface ComposerProps {
   busy: boolean;
   /** Whether messages can be sent. */
   isReady: boolean;
-  onSend: (text: string, files: FileUIPart[]) => Promise<void>;
+  /** Returns whether the message was accepted. */
+  onSend: (text: string, files: FileUIPart[]) => Promise<boolean>;
   onStop: () => void;
 }
 
@@ -34,9 +35,13 @@ export function Composer({ field, busy, isReady, onSend, onStop }: ComposerProps
   function submit(event?: React.FormEvent): void {
     event?.preventDefault();
     if (!canSend) return;
-    void onSend(text.trim(), files);
     setText('');
     setFiles([]);
+    void onSend(text.trim(), files).then((isAccepted) => {
+      if (isAccepted) return;
+      setText((newer) => newer || text);
+      setFiles((newer) => [...files, ...newer]);
+    });
   }
 
   return (
