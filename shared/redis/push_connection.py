@@ -45,6 +45,8 @@ class PushConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         #: When the last ping was sent, on the monotonic clock, and whether data came since then.
         self.pinged_at = 0.0
+        #: `pinged_at` if the connection was given up because it received nothing after that.
+        self.silent_since: float | None = None
         self._heard = asyncio.Event()
         self.closed = asyncio.Event()
         self._reply: asyncio.Future[object] | None = None
@@ -97,6 +99,7 @@ class PushConnection(asyncio.Protocol):
             if not self._heard.is_set():
                 other = await self._compare(open_other)
                 if other is not None or not self._heard.is_set():
+                    self.silent_since = self.pinged_at
                     return other
         return None
 

@@ -27,6 +27,10 @@ from shared.redis.push_connection import (
 
 log = structlog.stdlib.get_logger()
 
+#: Limit of the first attempt to connect; that of each further one is twice as long. A connection
+#: that becomes half-open while it is opened then costs only this time.
+_FIRST_CONNECT_SECONDS = 1.0
+
 
 class Listener(Protocol):
     def on_message(self, message: bytes) -> None: ...
@@ -111,11 +115,13 @@ class Subscriber(BackgroundTask):
         """The connection was lost, or could not be opened."""
 
     async def _run(self) -> None:
-        backoff = Backoff(0.05, 5)
+        backoff, limit = Backoff(0.05, 5), _FIRST_CONNECT_SECONDS
+        silent_since: float | None = None
         while True:
             try:
-                connection = await self._open()
+                connection = await self._open(limit)
             except (*REDIS_UNAVAILABLE, TimeoutError) as error:
+                limit = min(2 * limit, CONNECT_SECONDS)
                 delay = backoff.failed()
                 if backoff.should_log():
                     log.warning(
@@ -128,9 +134,12 @@ class Subscriber(BackgroundTask):
                 continue
             if backoff.succeeded():
                 log.info("subscriber.connected", message="Connected to Redis for pub/sub again")
-            await self._serve(connection)
+            if silent_since is not None:
+                abort_silent(self._options, since=silent_since)
+            limit = _FIRST_CONNECT_SECONDS
+            silent_since = await self._serve(connection)
 
-    async def _open(self, seconds: float = CONNECT_SECONDS) -> PushConnection:
+    async def _open(self, seconds: float) -> PushConnection:
         return await open_push_connection(
             self._options,
             self._name,
@@ -139,13 +148,15 @@ class Subscriber(BackgroundTask):
             seconds=seconds,
         )
 
-    async def _serve(self, connection: PushConnection | None) -> None:
-        """Serve a connection, and each one that replaces a half-open one, until it is lost."""
-        while connection is not None:
-            other = await self._serve_one(connection)
-            if other is not None:  # the other connections are half-open too
-                abort_silent(self._options, since=connection.pinged_at)
+    async def _serve(self, connection: PushConnection) -> float | None:
+        """Serve a connection, and each one that replaces a half-open one, until it is lost.
+
+        Returns since when the last one was silent, or None if it was closed.
+        """
+        while (other := await self._serve_one(connection)) is not None:
+            abort_silent(self._options, since=connection.pinged_at)  # they are half-open too
             connection = other
+        return connection.silent_since
 
     async def _serve_one(self, connection: PushConnection) -> PushConnection | None:
         self._connection = connection

@@ -340,6 +340,26 @@ async def test_all_half_open_connections_are_replaced_within_2_s(valkey: Valkey)
             await client.aclose()
 
 
+async def test_connection_that_breaks_while_it_opens_is_replaced(private_valkey: Valkey) -> None:
+    """A server is silent, and all connections are half-open when it continues."""
+    async with Proxy(private_valkey.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}/0"
+        client = connect(url, name="", max_connections=1)
+        async with listening(url) as listener:
+            await client.execute_command("PING")
+            await listener.has_gaps(1)
+            private_valkey.send(signal.SIGSTOP)
+            try:
+                await proxy.has_accepted(4)  # after the second one to compare, a new attempt
+                proxy.freeze_replies()
+            finally:
+                private_valkey.send(signal.SIGCONT)
+            async with asyncio.timeout(3):
+                await listener.has_gaps(2)
+                await client.execute_command("PING")
+        await client.aclose()
+
+
 @pytest.mark.usefixtures("short_pings")
 async def test_connection_to_a_slow_server_is_kept(private_valkey: Valkey, admin: Redis) -> None:
     async with (
