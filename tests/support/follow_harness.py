@@ -16,6 +16,7 @@ from shared.streams.event_stream import (
     Entry,
     Page,
     RedisEventStream,
+    StoredRun,
 )
 from shared.streams.events import DONE
 from shared.streams.follow import Follower, FollowerFactory
@@ -50,7 +51,8 @@ class OffsetWriter:
 
     async def _append(self, entries: list[bytes], closure: Closure | None = None) -> None:
         append = Append(self.run_id, self._attempt, self.written + 1, entries, closure)
-        assert await self._stream.append(append) == [False]
+        [verdict] = await self._stream.append(append)
+        assert isinstance(verdict, StoredRun) if closure else verdict is False
         self.written += len(entries)
 
 
