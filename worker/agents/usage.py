@@ -135,7 +135,7 @@ class UsageMeter:
             return
         request.add(event)
         tokens = request.used.total_tokens
-        if self._stored and tokens < self._stored + _STEP_TOKENS:
+        if self._stored and tokens < min(self._stored + _STEP_TOKENS, self._reserved):
             return
         self._stored = max(1, tokens)
         used = self._store_used()
