@@ -110,7 +110,7 @@ function PauseButtons({ queue, pauses }: { queue: string | null; pauses: Pause[]
           key={what}
           type="button"
           class="quiet"
-          aria-label={`Pause the ${what} of ${queue ?? 'all queues'}`}
+          aria-label={queue === null ? undefined : `Pause ${what} of ${queue}`}
           onClick={() => confirmPause(what, queue)}
         >
           {queue === null ? `Pause all ${what}` : `Pause ${what}`}
