@@ -22,13 +22,13 @@ from tests.support.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-#: Panels without data on a system that has no errors, costs, limits or split storage.
+#: Panels without data on a system that has no errors, waits, costs, limits or split storage.
 EMPTY_PANELS = {
     *("Firing alerts", "Redis memory", "Memory"),
     *("Errors by code", "Timeouts", "Failed, by model"),
     *("Refused requests", "Refusals by code"),
     *("Model endpoints", "Model list latency, by endpoint"),
-    "Cost per hour",
+    *("Cost per hour", "Announced waits"),
     "Up",
 }
 
