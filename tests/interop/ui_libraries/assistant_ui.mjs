@@ -69,6 +69,7 @@ function Message() {
 
 const SCENARIOS = { answer, clientTool, stop, reload };
 await SCENARIOS[scenario]();
+await untilTrue(() => !shown().at(-1).endsWith('●')); // the mark of an answer that is being written
 console.log(JSON.stringify(shown()));
 process.exit(0);
 
