@@ -11,8 +11,7 @@ from tests.support.ai_client.driver import Json
 from tests.support.browser.page import Browser
 from tests.support.browser.window import Window
 from tests.support.examples.documented_files import EXAMPLES
-from tests.support.examples.example_app import ExampleServer, install_example, open_example
-from tests.support.processes import free_port
+from tests.support.examples.example_app import ExampleServer, open_vite_example
 from tests.support.system.running_system import System
 from web.node import find_node
 
@@ -57,13 +56,7 @@ class AssistantPage:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def app(system: System) -> AsyncGenerator[ExampleServer]:
-    install_example("assistant-ui")
-    port = free_port()
-    options = ("--host", "127.0.0.1", "--port", str(port), "--strictPort")
-    env = {"MAMBA_URL": system.apis[0].url}
-    arguments = (str(EXAMPLES / "assistant-ui"), *options)
-    server = ExampleServer("assistant-ui", "vite/bin/vite.js", *arguments, port=port, env=env)
-    async with open_example(server):
+    async with open_vite_example("assistant-ui", system.apis[0].url) as server:
         yield server
 
 

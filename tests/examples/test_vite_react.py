@@ -12,8 +12,7 @@ from tests.support.ai_client.driver import Json
 from tests.support.browser.page import Browser
 from tests.support.chat_page.documented_window import DocumentedWindow, open_page
 from tests.support.examples.documented_files import EXAMPLES
-from tests.support.examples.example_app import ExampleServer, install_example, open_example
-from tests.support.processes import free_port
+from tests.support.examples.example_app import ExampleServer, open_vite_example
 from tests.support.system.running_system import System
 from web.node import find_node
 
@@ -24,13 +23,7 @@ PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def app(system: System) -> AsyncGenerator[ExampleServer]:
-    install_example("vite-react")
-    port = free_port()
-    options = ("--host", "127.0.0.1", "--port", str(port), "--strictPort")
-    env = {"MAMBA_URL": system.apis[0].url}
-    arguments = (str(EXAMPLES / "vite-react"), *options)
-    server = ExampleServer("vite-react", "vite/bin/vite.js", *arguments, port=port, env=env)
-    async with open_example(server):
+    async with open_vite_example("vite-react", system.apis[0].url) as server:
         yield server
 
 

@@ -6,7 +6,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 
 from tests.support.examples.documented_files import EXAMPLES
-from tests.support.processes import Api, ServerProcess, Valkey, Worker, start_all, stop_all
+from tests.support.processes import (
+    Api,
+    ServerProcess,
+    Valkey,
+    Worker,
+    free_port,
+    start_all,
+    stop_all,
+)
 from tests.support.system.running_system import System, kill_process
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
@@ -54,6 +62,19 @@ async def open_example(server: ExampleServer) -> AsyncGenerator[ExampleServer]:
         yield server
     finally:
         await kill_process(server)
+
+
+@asynccontextmanager
+async def open_vite_example(example: str, api_url: str) -> AsyncGenerator[ExampleServer]:
+    """Install an example, and serve it with Vite, which forwards requests to the API."""
+    install_example(example)
+    port = free_port()
+    options = ("--host", "127.0.0.1", "--port", str(port), "--strictPort")
+    arguments = (str(EXAMPLES / example), *options)
+    env = {"MAMBA_URL": api_url}
+    server = ExampleServer(example, "vite/bin/vite.js", *arguments, port=port, env=env)
+    async with open_example(server):
+        yield server
 
 
 @asynccontextmanager
