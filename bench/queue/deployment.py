@@ -8,12 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from bench.servers import open_upstream
 from bench.upstream import BenchUpstream
+from shared.processes.workers import WorkerRegistry
 from shared.queue.announced_waits import AnnouncedWait
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.run import Run
 from shared.runs.store import RunStore
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
+from tests.support.wait import until
 
 _UNLIMITED = {"MAMBA_LIMITS__STREAMS": "0", "MAMBA_LIMITS__QUEUE_DEPTH": "0"}
 _TTL = 600.0
@@ -29,6 +31,7 @@ class SmallDeployment:
         self._valkey = valkey
         self._api = api
         self._stack = stack
+        self._workers = 0
         self.redis: Redis = valkey.client()
         self._runs = RunStore(self.redis, live_ttl=_TTL)
         stack.push_async_callback(self.redis.aclose)
@@ -37,7 +40,12 @@ class SmallDeployment:
         env = {"MAMBA_WORKER__CONCURRENCY": str(slots)}
         workers = [Worker(self._valkey.url, self._upstream.base_url, env) for _ in range(count)]
         self._stack.push_async_callback(stop_all, *workers)
+        self._workers += count
         await start_all(*workers)
+        await until(self._all_are_registered, seconds=30)
+
+    async def _all_are_registered(self) -> bool:
+        return len(await WorkerRegistry(self.redis).alive()) == self._workers
 
     async def start_run(self, owner: str, model: str) -> str:
         """Start a run, disconnect, and return its ID."""
