@@ -65,7 +65,9 @@ async def write_answer(api_url: str, redis_url: str, chat: str, words: int = WOR
     for first in range(0, len(lines), _APPENDED):
         part = lines[first : first + _APPENDED]
         closure = Closure(RunState.SUCCEEDED) if part[-1] == DONE else None
-        assert await stream.append(Append(run_id, attempt, first + 1, part, closure)) == [False]
+        [verdict] = await stream.append(Append(run_id, attempt, first + 1, part, closure))
+        if isinstance(verdict, Exception):
+            raise verdict
     await redis.aclose()
     return len("".join(texts))
 

@@ -52,7 +52,7 @@ class BareServer(Api):
 async def idle_clients(api: Api, count: int) -> IdleCost:
     """Connect clients that each wait for their own run, and measure while they wait."""
     pid = api.child.pid
-    await _connect(api.url, f"warm-{pid}", 100)
+    warm = await _connect(api.url, f"warm-{pid}", 100)
     memory = resident_kib(pid)
     writers = await _connect(api.url, f"idle-{pid}", count)
     await asyncio.sleep(3)
@@ -60,7 +60,7 @@ async def idle_clients(api: Api, count: int) -> IdleCost:
     await asyncio.sleep(SECONDS)
     cpu = (cpu_seconds((pid,)) - used) / SECONDS
     kib = (resident_kib(pid) - memory) / count
-    for writer in writers:
+    for writer in (*warm, *writers):
         writer.close()
     return IdleCost(kib, cpu / count)
 
