@@ -70,9 +70,12 @@ class RunStore:
         found = await self._pipeline([("HGETALL", keys.run(run_id)) for run_id in run_ids])
         return {run.id: run for run in map(_run_of, map(_texts, found)) if run is not None}
 
-    async def record_upstream(self, run_id: str, error: str) -> None:
-        """Store the status, code, type, and parameter of the model server's last error."""
-        await _set_field(self._redis, run=keys.run(run_id), field="upstream", value=error)
+    async def record_upstream(self, run_id: str, attempt: int, error: str) -> None:
+        """Store the status, code, type, and parameter of the model server's last error.
+
+        Does nothing if a later attempt has taken over the run.
+        """
+        await _record_upstream(self._redis, run=keys.run(run_id), attempt=attempt, upstream=error)
 
     async def fields(self, run_id: str) -> dict[str, str]:
         """Return all fields of a run's hash."""
@@ -140,12 +143,13 @@ class RunStore:
             if kind == "usage" and (number := whole_number(suffix)) is not None
         }
 
-    async def swap_trace(self, run_id: str, mine: str) -> str | None:
+    async def swap_trace(self, run_id: str, attempt: int, mine: str) -> str | None:
         """Store this attempt's span data and return the data of the previous attempt.
 
-        An attempt that reports its own end stores an empty string, which removes the data.
+        An attempt that reports its own end stores an empty string, which removes the data. Does
+        nothing if a later attempt has taken over the run.
         """
-        previous = await _swap_trace(self._redis, run=keys.run(run_id), trace=mine)
+        previous = await _swap_trace(self._redis, run=keys.run(run_id), attempt=attempt, trace=mine)
         return previous.decode() if previous else None
 
     async def _pipeline(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
@@ -213,9 +217,23 @@ end
 def _write_end(*, run: Key, field: str, outcome: str, code: str, counter: str) -> None: ...
 
 
+#: Lua that ends the script if the run's hash has expired, or if the attempt is not the newest one.
+_CHECK_ATTEMPT = """
+if tonumber(redis.call('HGET', run, 'attempts')) ~= attempt then return false end
+"""
+
+
 @redis_script(
+    _CHECK_ATTEMPT,
+    "redis.call('HSET', run, 'upstream', upstream)",
+    when_full=True,
+)
+def _record_upstream(*, run: Key, attempt: int, upstream: str) -> None: ...
+
+
+@redis_script(
+    _CHECK_ATTEMPT,
     """
-if redis.call('EXISTS', run) == 0 then return false end
 local previous = redis.call('HGET', run, 'trace')
 if trace == '' then redis.call('HDEL', run, 'trace')
 else redis.call('HSET', run, 'trace', trace) end
@@ -223,7 +241,7 @@ return previous
 """,
     when_full=True,
 )
-def _swap_trace(*, run: Key, trace: str) -> bytes | None: ...
+def _swap_trace(*, run: Key, attempt: int, trace: str) -> bytes | None: ...
 
 
 # The time of the first hand-back is kept until the next attempt begins.

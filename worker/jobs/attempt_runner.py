@@ -53,6 +53,11 @@ class AttemptRunner:
                 # Taking over assigns the attempt number, so the end of the attempt must be counted.
                 await self._interrupted(await beginning)
                 return True
+            except Fenced:
+                # A slow worker that is still alive must not count as a crash of the run.
+                running_run.closing = True
+                await self._count_takeover(job.run_id, (await beginning).takeover.attempt)
+                raise
             except StreamError:
                 raise
             except Exception:
@@ -158,7 +163,9 @@ class AttemptRunner:
         """Store what the model's server sent, for operators. Best effort."""
         if failure.upstream is not None:
             with suppress(*REDIS_UNAVAILABLE, RedisError):
-                await self._services.runs.record_upstream(attempt.job.run_id, str(failure.upstream))
+                await self._services.runs.record_upstream(
+                    attempt.job.run_id, attempt.takeover.attempt, str(failure.upstream)
+                )
 
     async def _interrupted(self, attempt: Attempt) -> None:
         """Handle a cancellation: a stop request, the loss of the run, or the worker's shutdown."""
@@ -168,7 +175,6 @@ class AttemptRunner:
                 await attempt.abort()
             case Interrupt.TAKEN_OVER:
                 refusal = attempt.writer.refusal or Fenced()
-                # A slow worker that is still alive must not count as a crash of the run.
                 if isinstance(refusal, Fenced):
                     await self._count_takeover(run_id, number)
                 raise refusal

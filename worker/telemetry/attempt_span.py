@@ -63,16 +63,16 @@ class AttemptSpan(AttemptTrace):
             _NAME, "consumer", attributes, self._context, began_at=self._began_at
         )
         self.outcome = "ended"
-        #: Whether the run's hash holds the record of this attempt's span.
-        self._recorded = False
+        #: The number of the attempt, if the run's hash holds the record of its span.
+        self._attempt: int | None = None
 
     async def begin(self, takeover: Takeover) -> None:
         self.span.set({"mamba.attempt": takeover.attempt})
         if not self.span.recorded:
             return
-        self._recorded = True
+        self._attempt = takeover.attempt
         record = f"{self.span.id} {takeover.attempt} {self._began_at}"
-        if crashed := await self._swap_record(record):
+        if crashed := await self._swap_record(takeover.attempt, record):
             self._export_crashed_span(*crashed.split())
 
     def fail(self, code: str) -> None:
@@ -89,12 +89,12 @@ class AttemptSpan(AttemptTrace):
     async def end(self, outcome: str) -> None:
         self.span.set({"mamba.outcome": outcome})
         self.span.end()
-        if self._recorded and outcome not in ("ended", "already_ended"):
-            await self._swap_record("")
+        if self._attempt is not None and outcome not in ("ended", "already_ended"):
+            await self._swap_record(self._attempt, "")
 
-    async def _swap_record(self, record: str) -> str | None:
+    async def _swap_record(self, attempt: int, record: str) -> str | None:
         with suppress(*REDIS_UNAVAILABLE, RedisError):
-            return await self._runs.swap_trace(self._job.run_id, record)
+            return await self._runs.swap_trace(self._job.run_id, attempt, record)
         return None
 
     def _export_crashed_span(self, span_id: str, attempt: str, began_at: str) -> None:
