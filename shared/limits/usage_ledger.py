@@ -7,12 +7,17 @@ amount was counted.
 
 Before a model request, a worker reserves what it will probably use, so parallel runs of an owner
 cannot all use the rest of the budget. A reservation expires if its worker dies.
+
+The first call of an attempt fences off the earlier attempts of its run. Their later calls, such as
+those of a worker that was suspended, change nothing.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple, TypedDict, Unpack
 
+from shared.errors import Fenced
 from shared.limits.budgets import BUDGETS, Amount, UsageReport, UsedUp, encode_budget
+from shared.limits.reservations import RESERVATIONS
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.redis.scripts import Key, redis_script
@@ -24,6 +29,12 @@ _KEPT_MS = 31 * 86_400_000
 _PAGE = 500
 
 _NOTHING = Amount()
+
+#: The number of a budget, whether it is used up even without reservations, the reserved tokens, and
+#: a report.
+_Reply = tuple[int, int, int, bytes]
+#: Takes the place of a budget's number if a later attempt has called.
+_FENCED = -1
 
 
 class Account(NamedTuple):
@@ -63,7 +74,7 @@ class _Target(TypedDict):
     owner: str
     plan: str
     run_id: str
-    attempt: int
+    caller: int
 
 
 class _Amounts(TypedDict):
@@ -87,15 +98,27 @@ class UsageLedger:
         self._redis = redis
         self._live_ttl_ms = int(live_ttl * 1000)
 
-    async def count(self, account: Account, used: Amount, *, finished: Amount = _NOTHING) -> None:
+    async def count(
+        self,
+        account: Account,
+        used: Amount,
+        *,
+        finished: Amount = _NOTHING,
+        earlier_attempt: int | None = None,
+    ) -> None:
         """Store what an attempt has used, and remove its run's reservation.
 
-        `finished` is what a model request that has just ended used. It changes the mean.
+        `finished` is what a model request that has just ended used. It changes the mean. With
+        `earlier_attempt`, stores what that attempt has used instead.
+
+        Raises:
+            Fenced: if a later attempt of the run has called.
         """
-        await _account(
+        reply = await _account(
             self._redis,
             **_target(account),
             **self._amounts(used, _NOTHING, 0),
+            attempt=earlier_attempt or account.attempt,
             step="count",
             budget="",
             least_tokens=0,
@@ -103,6 +126,7 @@ class UsageLedger:
             finished_tokens=finished.tokens,
             finished_cost=finished.cost,
         )
+        _check_fence(reply)
 
     async def start_request(
         self,
@@ -118,6 +142,9 @@ class UsageLedger:
 
         Once the owner's requests have a mean, reserves the mean instead of `expected`, but at least
         `least`.
+
+        Raises:
+            Fenced: if a later attempt of the run has called.
         """
         return await self._reserve(
             account, used, expected, budget, step="start", seconds=seconds, least=least
@@ -137,6 +164,9 @@ class UsageLedger:
 
         Refuses if the budget is used up. If the request `extends` its reservation, those of the
         owner's other requests count, too.
+
+        Raises:
+            Fenced: if a later attempt of the run has called.
         """
         step = "extend" if extends else "keep"
         return await self._reserve(account, used, reserved, budget, step=step, seconds=seconds)
@@ -152,10 +182,11 @@ class UsageLedger:
         seconds: float,
         least: Amount = _NOTHING,
     ) -> Reservation:
-        number, is_final, tokens, text = await _account(
+        reply = await _account(
             self._redis,
             **_target(account),
             **self._amounts(used, reserved, seconds),
+            attempt=account.attempt,
             step=step,
             budget=encode_budget(budget),
             least_tokens=least.tokens,
@@ -163,6 +194,8 @@ class UsageLedger:
             finished_tokens=0,
             finished_cost=0,
         )
+        _check_fence(reply)
+        number, is_final, tokens, text = reply
         if not number:
             return Reservation(tokens)
         used_up = UsedUp.of(number, budget, UsageReport.parse(text.decode()))
@@ -215,8 +248,13 @@ def _target(account: Account) -> _Target:
         "owner": account.owner,
         "plan": account.plan or "",
         "run_id": account.run_id,
-        "attempt": account.attempt,
+        "caller": account.attempt,
     }
+
+
+def _check_fence(reply: "_Reply") -> None:
+    if reply[0] == _FENCED:
+        raise Fenced
 
 
 def _owner_usage(owner: str, plan: bytes, text: bytes) -> OwnerUsage:
@@ -225,41 +263,20 @@ def _owner_usage(owner: str, plan: bytes, text: bytes) -> OwnerUsage:
     )
 
 
-#: Lua that keeps reservations. `reserved` is a hash of run IDs, and of the totals `tokens` and
-#: `cost`; `reservations` is a sorted set of the same IDs by expiry.
-_RESERVATIONS = """
-local function amount_in(hash, field)
-  local tokens, cost = string.match(redis.call('HGET', hash, field) or '', '(%d+) (%d+)')
-  return tonumber(tokens or '0'), tonumber(cost or '0')
-end
-local function amount_text(tokens, cost) return string.format('%d %d', tokens, cost) end
-local function set_reservation(id, tokens, cost, expiry)
-  local old_tokens, old_cost = amount_in(reserved, id)
-  redis.call('HINCRBY', reserved, 'tokens', string.format('%d', tokens - old_tokens))
-  redis.call('HINCRBY', reserved, 'cost', string.format('%d', cost - old_cost))
-  if tokens > 0 or cost > 0 then
-    redis.call('HSET', reserved, id, amount_text(tokens, cost))
-    redis.call('ZADD', reservations, expiry, id)
-    return
-  end
-  redis.call('HDEL', reserved, id)
-  redis.call('ZREM', reservations, id)
-  if redis.call('EXISTS', reservations) == 0 then redis.call('DEL', reserved) end
-end
-local function total_reserved(now)
-  local expired = redis.call('ZRANGE', reservations, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
-  for _, id in ipairs(expired) do set_reservation(id, 0, 0) end
-  local totals = redis.call('HMGET', reserved, 'tokens', 'cost')
-  return tonumber(totals[1] or '0'), tonumber(totals[2] or '0')
-end
-"""
-
-
-# Returns the number of the budget that refuses the reservation or 0, whether that budget is used up
-# even without the other reservations, the reserved tokens, and a report.
+# `attempt` is the attempt that has used the tokens, and `caller` the one that reports it. Returns
+# the number of the budget that refuses the reservation or 0, whether that budget is used up even
+# without the other reservations, the reserved tokens, and a report.
 @redis_script(
     BUDGETS,
-    _RESERVATIONS,
+    RESERVATIONS,
+    f"""
+local newest = tonumber(redis.call('HGET', counted, 'newest') or '1')
+if caller < newest then return {{{_FENCED}, 0, 0, ''}} end
+if caller > newest then
+  redis.call('HSET', counted, 'newest', caller)
+  keep(counted, counted_ms)
+end
+""",
     """
 local now = now_ms()
 local seconds = math.floor(now / 1000)
@@ -339,6 +356,7 @@ return reserve(reserved_tokens, reserved_cost)
 )
 def _account(
     *,
+    attempt: int,
     step: str,
     budget: str,
     least_tokens: int,
@@ -346,7 +364,7 @@ def _account(
     finished_tokens: int,
     finished_cost: int,
     **parameters: Unpack[_AccountParameters],
-) -> tuple[int, int, int, bytes]: ...
+) -> _Reply: ...
 
 
 # Returns the owner's plan, and a report.

@@ -64,6 +64,7 @@ class RunBudget:
 
         Raises:
             BudgetUsedUp: if the budget is used up.
+            Fenced: if a later attempt has taken over the run.
         """
         backoff = Backoff(_MIN_PAUSE, _MAX_PAUSE)
         while True:
@@ -88,6 +89,7 @@ class RunBudget:
         Raises:
             BudgetUsedUp: if the budget is used up, or the request `extends` its reservation and
                 the owner's other requests have reserved the rest.
+            Fenced: if a later attempt has taken over the run.
         """
         with suppress(*REDIS_UNAVAILABLE):
             found = await self._ledger.keep_request(
@@ -106,6 +108,9 @@ class RunBudget:
 
         Best effort: amounts are absolute, so a later call corrects a failed one. Returns False if
         it failed.
+
+        Raises:
+            Fenced: if a later attempt has taken over the run.
         """
         with suppress(*REDIS_UNAVAILABLE, RedisError):
             await self._ledger.count(
@@ -116,10 +121,15 @@ class RunBudget:
             return True
         return False
 
-    async def count_earlier(self, attempt: int, used: RunUsage) -> None:
-        """Count what an earlier attempt has stored with its run instead of what it has counted."""
+    async def count_earlier(self, attempt: int, used: RunUsage) -> bool:
+        """Count what an earlier attempt has stored with its run instead of what it has counted.
+
+        Fails like `count`.
+        """
         with suppress(*REDIS_UNAVAILABLE, RedisError):
-            await self._ledger.count(self._account._replace(attempt=attempt), _amount(used))
+            await self._ledger.count(self._account, _amount(used), earlier_attempt=attempt)
+            return True
+        return False
 
     @property
     def _budget(self) -> BudgetSettings:

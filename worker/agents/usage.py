@@ -1,6 +1,8 @@
 """Usage of a run over all its attempts. A crash must not reset the budget."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
@@ -13,6 +15,7 @@ from pydantic_ai.models import Model
 from pydantic_ai.usage import RunUsage
 from pydantic_core import from_json, to_json
 
+from shared.backoff import Backoff
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.store import RunStore
 from shared.streams.transcript import Transcript
@@ -25,6 +28,8 @@ log = structlog.stdlib.get_logger()
 
 #: How many further tokens of a model request are stored and checked at once.
 _STEP_TOKENS = 100
+#: How long the end of a run waits for Redis to count its usage.
+_CLOSE_SECONDS = 10.0
 
 _usage: TypeAdapter[RunUsage] = TypeAdapter(RunUsage)
 
@@ -71,6 +76,8 @@ class UsageMeter:
         #: Whether the run may have a reservation, or usage that has not been counted. A killed
         #: attempt can leave both.
         self._is_open = attempt > 1 and budget is not None and budget.counts
+        #: What earlier attempts have stored, once it has been read. They can no longer change it.
+        self._earlier: Mapping[int, str] | None = None if attempt > 1 else {}
         #: The running model request, if its usage counts against a budget.
         self._request: RequestEstimate | None = None
         #: The tokens that it may use, and those that were stored last.
@@ -149,17 +156,25 @@ class UsageMeter:
         """Count what the attempt has used, and release its reservation. Best effort."""
         if not self._is_open or self._budget is None:
             return
-        await self._count_earlier_attempts(self._budget)
+        are_earlier_counted = await self._count_earlier_attempts(self._budget)
         used = self.used if self._request is None else self._store_used()
-        self._is_open = not await self._budget.count(used)
+        self._is_open = not (await self._budget.count(used) and are_earlier_counted)
 
-    async def summary(self) -> UsageSummary:
-        """Return what all attempts of this run have used. Best effort: the run is about to end."""
-        earlier = UsageSummary(RunUsage(), self._model)
-        if self._attempt > 1:
-            with suppress(*REDIS_UNAVAILABLE, RedisError):
-                earlier = await self._earlier_usage()
-        return UsageSummary(earlier.usage + self.used, self._answered_by or earlier.model)
+    async def close(self) -> UsageSummary:
+        """Count what the attempt has used, and return what all attempts of this run have used.
+
+        No attempt follows that could correct it, so calls that fail are repeated for some seconds.
+        """
+        backoff, give_up_at = Backoff(0.1, 1.0), time.monotonic() + _CLOSE_SECONDS
+        while True:
+            await self.end()
+            earlier = await self._read_earlier()
+            if earlier is not None and not self._is_open:
+                break
+            if time.monotonic() >= give_up_at:
+                break
+            await asyncio.sleep(backoff.failed())
+        return self._summary(earlier or {})
 
     def record(self, usage: RunUsage, answered_by: str | None = None) -> None:
         """Count the usage so far, and store it for limits and operators."""
@@ -187,26 +202,37 @@ class UsageMeter:
         self._store(to_json(stored).decode())
         return used
 
-    async def _earlier_usage(self) -> UsageSummary:
-        usage, model = RunUsage(), self._model
-        for number, text in sorted((await self._runs.usages(self._run_id)).items()):
+    def _summary(self, earlier: Mapping[int, str]) -> UsageSummary:
+        usage, model = self.used, self._model
+        for number in range(1, self._attempt):
             with suppress(ValueError):
-                if number < self._attempt:
-                    usage.incr(_usage.validate_json(text))
-                    model = from_json(text).get("model") or model
-        return UsageSummary(usage, model)
+                stored = earlier.get(number, "{}")
+                usage.incr(_usage.validate_json(stored))
+                model = from_json(stored).get("model") or model
+        return UsageSummary(usage, self._answered_by or model)
 
-    async def _count_earlier_attempts(self, budget: RunBudget) -> None:
-        """Count what earlier attempts have stored: what this run will report. Best effort."""
-        if self._attempt == 1:
-            return
-        with suppress(*REDIS_UNAVAILABLE, RedisError):
-            stored = await self._runs.usages(self._run_id)
-            for number in range(1, self._attempt):
-                usage = RunUsage()
-                with suppress(ValueError):
-                    usage = _usage.validate_json(stored.get(number, "{}"))
-                await budget.count_earlier(number, usage)
+    async def _read_earlier(self) -> Mapping[int, str] | None:
+        """Return what earlier attempts have stored, by number, or None if Redis does not reply."""
+        if self._earlier is None:
+            with suppress(*REDIS_UNAVAILABLE, RedisError):
+                self._earlier = await self._runs.usages(self._run_id)
+        return self._earlier
+
+    async def _count_earlier_attempts(self, budget: RunBudget) -> bool:
+        """Count what earlier attempts have stored: what this run will report.
+
+        Best effort. Returns False if it failed.
+        """
+        stored = await self._read_earlier()
+        if stored is None:
+            return False
+        is_counted = True
+        for number in range(1, self._attempt):
+            usage = RunUsage()
+            with suppress(ValueError):
+                usage = _usage.validate_json(stored.get(number, "{}"))
+            is_counted &= await budget.count_earlier(number, usage)
+        return is_counted
 
 
 @cache

@@ -171,8 +171,7 @@ class Attempt:
         self, events: Sequence[StreamEvent], ending: RunEnding
     ) -> StoredRun | None:
         """Write these events, then those of the ending with the metadata of the answer."""
-        await self.meter.end()
-        usage, model = await self.meter.summary()
+        usage, model = await self.meter.close()
 
         def describe(first: int, digest: str | None) -> Sequence[StreamEvent]:
             return end_events(ending.events, _answer_end(model, usage, digest), first=first)

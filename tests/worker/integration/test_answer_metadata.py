@@ -131,7 +131,7 @@ async def test_usage_covers_all_attempts(harness: RunChatHarness) -> None:
         meter.record(RunUsage(input_tokens=10, cost=Decimal("0.25")), f"model-{attempt}")
         await put_usage(harness.redis, RUN, attempt, stored[-1])
 
-    later = await UsageMeter(harness.runs, RUN, 3, "m", stored.append).summary()
+    later = await UsageMeter(harness.runs, RUN, 3, "m", stored.append).close()
 
     assert (later.usage.input_tokens, later.usage.cost, later.model) == (
         20,

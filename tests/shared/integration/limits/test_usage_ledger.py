@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.errors import Fenced
 from shared.limits.budgets import BUDGETS, Amount
 from shared.limits.usage_ledger import Account, Reservation, UsageLedger
 from shared.redis import keys
@@ -155,6 +156,28 @@ async def test_next_attempt_replaces_the_reservation(ledger: UsageLedger) -> Non
     assert (await reserve(ledger, ACCOUNT._replace(attempt=2), 1000)).used_up is None
 
 
+async def test_calls_of_an_attempt_that_lost_its_run_change_nothing(
+    ledger: UsageLedger, redis: Redis
+) -> None:
+    later = ACCOUNT._replace(attempt=2)
+    await ledger.count(ACCOUNT, Amount(100))
+    await ledger.count(later, Amount(40), earlier_attempt=1)
+    await reserve(ledger, later, 300)
+    reserved = await redis.execute_command("HGETALL", keys.reserved_usage(OWNER))
+
+    with pytest.raises(Fenced):
+        await ledger.count(ACCOUNT, Amount(500), finished=Amount(500))
+    with pytest.raises(Fenced):
+        await reserve(ledger, ACCOUNT, 10)
+    with pytest.raises(Fenced):
+        await ledger.keep_request(
+            ACCOUNT, Amount(500), Amount(10), BUDGET, extends=False, seconds=60
+        )
+
+    assert await used(ledger) == [Amount(40)] * 3
+    assert await redis.execute_command("HGETALL", keys.reserved_usage(OWNER)) == reserved
+
+
 async def test_request_reserves_the_mean_of_earlier_ones(ledger: UsageLedger) -> None:
     await ledger.count(ACCOUNT, Amount(200), finished=Amount(200))
 
@@ -191,5 +214,6 @@ async def test_owners_are_listed_with_their_plan(ledger: UsageLedger) -> None:
 async def test_all_keys_expire(ledger: UsageLedger, redis: Redis) -> None:
     await reserve(ledger, OTHER, 10)
     await ledger.count(ACCOUNT, Amount(100), finished=Amount(100))
+    await reserve(ledger, ACCOUNT._replace(attempt=2, run_id="run-3"), 10)
 
     await check_that_keys_expire(redis)

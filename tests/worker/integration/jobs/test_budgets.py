@@ -5,10 +5,13 @@ import json
 from typing import Any
 
 import pytest
+from arq.worker import RetryJob
 from pydantic_ai import Agent, Tool
 from pydantic_ai.models import Model
 from pydantic_ai.models.function import DeltaToolCall
 from pydantic_ai.models.test import TestModel
+from pydantic_ai.usage import RunUsage
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.chat.titles import TitleStore
 from shared.limits.budgets import Amount
@@ -30,6 +33,7 @@ from tests.support.run_chat_harness import (
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 from worker.agents.budget import Budgets
+from worker.agents.usage import UsageMeter
 from worker.jobs.generate_title import TitleRunner
 from worker.jobs.running_runs import Interrupt, RunningRuns
 from worker.models.registry import ModelRegistry
@@ -201,6 +205,72 @@ async def test_usage_that_could_not_be_counted_counts_at_the_end(harness: RunCha
     assert text_of(await harness.log()) == "Hello!"
     assert (await used(harness)).tokens == await reported(harness)
     assert not await harness.redis.execute_command("EXISTS", keys.reserved_usage(OWNER))
+
+
+async def test_usage_counts_at_the_end_although_redis_hangs(
+    harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.limits = budget(10_000)
+    count, failures = UsageLedger.count, [RedisTimeoutError("Redis does not respond.")] * 3
+
+    async def count_when_back(self: UsageLedger, *args: Any, **parameters: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await count(self, *args, **parameters)
+
+    monkeypatch.setattr(UsageLedger, "count", count_when_back)
+
+    await start(harness.runner(["Hello"]), owner=OWNER)
+
+    assert not failures
+    assert (await used(harness)).tokens == await reported(harness) > 0
+    assert not await harness.redis.execute_command("EXISTS", keys.reserved_usage(OWNER))
+
+
+async def test_attempt_that_lost_its_run_reserves_nothing(harness: RunChatHarness) -> None:
+    """A suspended worker continues after another one has taken over its run."""
+    harness.limits = budget(10_000)
+    later, day = Account(OWNER, None, RUN, 2), harness.limits.budgets["default"]
+    resumed, text = asyncio.Event(), "word " * 100
+    task = asyncio.create_task(start(harness.runner([text, resumed, text]), owner=OWNER))
+    await harness.wait_for_text(text)
+    await harness.stream.take_over(RUN)
+    await harness.ledger.count(later, Amount(30), earlier_attempt=1)
+    await harness.ledger.start_request(later, Amount(), Amount(700), Amount(700), day, seconds=60)
+
+    resumed.set()
+    with pytest.raises(RetryJob):
+        await task
+
+    assert await used(harness) == Amount(30)
+    reserved = await harness.redis.execute_command("HGET", keys.reserved_usage(OWNER), RUN)
+    assert reserved == b"700 0"
+    assert (await harness.stream.take_over(RUN)).crashes == 1
+
+
+async def test_attempt_that_lost_its_run_requests_nothing(
+    harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.limits = budget(10_000)
+    models, suspended, resumed = ScriptedModels(["Hello"]), asyncio.Event(), asyncio.Event()
+    begin = UsageMeter.begin
+
+    async def begin_slowly(self: UsageMeter, *args: Any) -> RunUsage:
+        suspended.set()
+        await resumed.wait()
+        return await begin(self, *args)
+
+    monkeypatch.setattr(UsageMeter, "begin", begin_slowly)
+    task = asyncio.create_task(start(harness.runner(models=models), owner=OWNER))
+    await suspended.wait()
+    await harness.stream.take_over(RUN)
+    await harness.ledger.count(Account(OWNER, None, RUN, 2), Amount())
+
+    resumed.set()
+    with pytest.raises(RetryJob):
+        await task
+
+    assert not models.requests
 
 
 async def test_title_that_ends_during_its_reservation_frees_it(harness: RunChatHarness) -> None:
