@@ -10,6 +10,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from shared.runs.chat_index import ChatIndex
+from shared.runs.store import RunStore
 from tests.support.ai_client.driver import Json
 from tests.support.fakes.packages import install
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
@@ -76,6 +78,16 @@ class ApprovalSystem:
         self.workers.append(worker)
         await start_all(worker)
         return worker
+
+    async def attempts(self, chat_id: str) -> int:
+        """Return how many attempts the runs of a chat have had."""
+        client, owner = self.valkey.client(), "none::anonymous"
+        try:
+            run_ids = await ChatIndex(client).runs(owner, chat_id)
+            runs = await RunStore(client, live_ttl=600).get_many(run_ids)
+        finally:
+            await client.aclose()
+        return sum(run.attempts for run in runs.values())
 
     def deleted(self, mark: str) -> list[str]:
         file = self.folder / "deleted"

@@ -191,7 +191,11 @@ async def test_call_is_executed_once_after_the_approval(
         shown = await page.messages()
     assert [author for author, _ in shown] == ["user", "assistant"]
     assert shown[1][1].count("Lisbon") == 1
-    assert len(await approving.upstream.requests(name)) == 2
+    # On a busy machine, a lease can expire. The next attempt repeats the model request.
+    requests = await approving.upstream.requests(name)
+    assert 2 <= len(requests) <= await approving.attempts(name)
+    results = [m for m in requests[-1]["body"]["messages"] if m["role"] == "tool"]
+    assert [result["tool_call_id"] for result in results] == ["c1"]
 
 
 @pytest.mark.parametrize("version", ["6", "7"])
