@@ -203,3 +203,17 @@ def test_console_error_texts_match_the_errors_page() -> None:
         row.code: row.text for row in FAILED
     }
     assert all(remedy.endswith(".") for _, remedy in codes.values())
+
+
+def test_console_remedies_name_existing_settings_or_events() -> None:
+    remedies = (ROOT / "web/ops/src/api/error_codes.json").read_text()
+    settings = (ROOT / "docs/reference/configuration.md").read_text()
+    names = set(re.findall(r"\b[a-z]+\.[a-z_]+\b", remedies))
+    variables = {name: f"MAMBA_{name.upper().replace('.', '__')}" for name in names}
+
+    assert names
+    assert not [
+        name
+        for name, variable in variables.items()
+        if not re.search(rf"`{variable}(`|__)", settings) and f"`{name}`" not in _logs_page()
+    ]
