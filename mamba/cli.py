@@ -26,7 +26,7 @@ class Role(Enum):
 
 
 app = typer.Typer(
-    help="Mamba Server: queued, resumable, crash-proof answers for Vercel AI SDK clients.",
+    help="A backend for AI chat whose answers survive disconnects and killed workers.",
     epilog="To try it with nothing else installed: mamba dev",
     add_completion=False,
     rich_markup_mode=None,  # plain text, so that examples can be copied
@@ -37,9 +37,6 @@ workers = typer.Typer(
     epilog="Examples: OPENAI_API_KEY=sk-… MAMBA_REDIS__URL=redis://redis mamba worker, "
     "mamba worker --processes 4"
 )
-app.add_typer(workers, name="worker")
-commands.register(app, workers)
-scaffold_commands.register(app)
 
 
 def main() -> None:
@@ -74,10 +71,10 @@ def mamba(
 
 @app.command(epilog="Example: OPENAI_API_KEY=sk-… MAMBA_SERVER__PORT=9000 mamba dev")
 def dev() -> None:
-    """Start Valkey, the API, and a worker on this machine, for development.
+    """Start Valkey, the API, and a worker on this machine.
 
-    Needs no API key (the built-in demo model answers) and no Redis (it starts an embedded Valkey
-    unless MAMBA_REDIS__URL is set). Ctrl-C ends all processes.
+    For development. Needs no API key (the built-in demo model answers) and no Redis (it starts an
+    embedded Valkey unless MAMBA_REDIS__URL is set). Ctrl-C ends all processes.
     """
     try:
         with report_errors("dev"):
@@ -190,9 +187,10 @@ def key(
         typer.Argument(help="Name of the key in logs. It is also the owner of the key's chats."),
     ],
 ) -> None:
-    """Create an API key and print it once, with the settings that accept it.
+    """Create an API key, and print it once.
 
-    The settings hold only a hash, so they cannot be used to send requests.
+    Also prints the settings that accept it. They contain only a hash of the key, which cannot
+    authenticate requests.
     """
     from mamba.config.key import key_settings  # noqa: PLC0415
     from shared.api_key import new_api_key  # noqa: PLC0415
@@ -208,10 +206,10 @@ def key(
 
 @app.command(epilog="Example: mamba probe worker")
 def probe(role: Annotated[Role, typer.Argument(help="Process to check.")]) -> None:
-    """Exit with 0 if the API or the worker in this container is healthy, otherwise with 1.
+    """Check the health of the API or the worker in this container.
 
-    A process that hangs for 20 seconds is not healthy, nor is a worker that has not reached Redis
-    for 60 seconds.
+    Exits with code 0 if it is healthy, otherwise with 1. A process that hangs for 20
+    seconds is not healthy, nor is a worker that has not reached Redis for 60 seconds.
     """
     with report_errors(role.value):
         from mamba.operate import probe  # noqa: PLC0415
@@ -234,3 +232,9 @@ def _dev_routes(launcher: str | None) -> Callable[["FastAPI"], None]:
 def _ignore_hangups() -> None:
     """Keep SIGHUP from ending the process before its reload handler is installed."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+# Help lists them in this order, after the commands above.
+app.add_typer(workers, name="worker")
+commands.register(app, workers)
+scaffold_commands.register(app)

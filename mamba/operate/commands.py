@@ -21,7 +21,9 @@ Chat = Annotated[str | None, typer.Option("--chat", help="Only runs of this chat
 AgentOption = Annotated[str | None, typer.Option("--agent", help="Only runs of this agent.")]
 Since = Annotated[
     str | None,
-    typer.Option("--since", help="Only runs admitted since then: 30m, 2h, 1d, or an ISO time."),
+    typer.Option(
+        "--since", help="Only runs admitted since then: 30m, 2h, 1d, or an ISO 8601 time."
+    ),
 ]
 States = Annotated[
     list[str] | None,
@@ -115,7 +117,10 @@ def usage(
     ] = 20,
     as_json: Json = False,
 ) -> None:
-    """Show what owners have used of their budgets, the highest usage first."""
+    """Show the tokens and the cost that owners have used.
+
+    Also shows their budgets. The owners who have used the most tokens come first.
+    """
     from mamba.operate import usage as usage_page  # noqa: PLC0415
 
     color = use_color()
@@ -155,7 +160,7 @@ def doctor(
 
 @run.command("show", epilog="Example: mamba run show 8vGQ2kZ1xkqkJwqfJ0yR --json")
 def show_run(run_id: RunId, *, as_json: Json = False) -> None:
-    """Show the state of a run and its attempts, without its messages."""
+    """Show the state and the attempts of a run, but no content."""
     from mamba.operate.run import show  # noqa: PLC0415
 
     run_command(lambda deployment: show(deployment, run_id, as_json=as_json))
@@ -181,7 +186,10 @@ def list_runs(
     ] = 100_000,
     as_json: Json = False,
 ) -> None:
-    """List stored runs: live ones first, then ended ones, newest first."""
+    """List stored runs.
+
+    Live runs come first, then those that have ended, newest first.
+    """
     from mamba.operate.run import list_runs as show_list  # noqa: PLC0415
     from mamba.operate.run_filter import run_filter  # noqa: PLC0415
 
@@ -211,7 +219,7 @@ def stop_run(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Stop without a confirmation.")] = False,
 ) -> None:
-    """Stop the runs with these IDs, or all live runs that match the options.
+    """Stop live runs, by their IDs or by a filter.
 
     A stopped run does not continue. Its text so far is kept.
     """
@@ -221,7 +229,7 @@ def stop_run(
 
     filtered = any(value is not None for value in (state, owner, chat, agent, since))
     if bool(run_ids) == filtered:
-        raise typer.BadParameter("Name run IDs, or use at least one of the filter options.")
+        raise typer.BadParameter("Use either run IDs or filter options.")
     if not run_ids:
         wanted = run_filter(
             state or (), owner=owner, chat=chat, agent=agent, since=since, allowed=LIVE_STATES
@@ -237,9 +245,10 @@ def stop_run(
 
 @run.command("requeue", epilog="Example: mamba run requeue 8vGQ2kZ1xkqkJwqfJ0yR")
 def requeue_run(run_id: RunId) -> None:
-    """Make a run due now, for example if its job is missing from its queue.
+    """Make a run due now.
 
-    Refused while a worker executes the run, or while it waits for an earlier run of its chat.
+    Use it if the run's job is missing from its queue. Refused while a worker executes the run, or
+    while it waits for an earlier run of its chat.
     """
     from mamba.operate.run import requeue  # noqa: PLC0415
 
@@ -248,10 +257,11 @@ def requeue_run(run_id: RunId) -> None:
 
 @run.command("move-to-front", epilog="Example: mamba run move-to-front 8vGQ2kZ1xkqkJwqfJ0yR")
 def move_run_to_front(run_id: RunId) -> None:
-    """Move a waiting run to the front of its queue, before the runs of all owners.
+    """Move a waiting run to the front of its queue.
 
-    Runs that continue after a crash or a drain stay first. Refused while a worker executes the run,
-    or while it is not due. `mamba run show` displays who moved it.
+    It then starts before the waiting runs of all owners. Runs that continue after a crash or a
+    drain stay first. Refused while a worker executes the run, or while it is not due. `mamba run
+    show` displays who moved it.
     """
     from mamba.operate.run import move_to_front  # noqa: PLC0415
 
@@ -267,7 +277,10 @@ def erase_chat(
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Erase without a confirmation.")] = False,
 ) -> None:
-    """Stop a chat's live run, and erase its stored requests and answers permanently."""
+    """Erase a chat of any owner permanently.
+
+    Stops its live run, and erases its stored requests and answers.
+    """
     from mamba.operate.erase_chat import erase  # noqa: PLC0415
 
     run_command(lambda deployment: erase(deployment, owner, chat_id, confirmed=yes))
@@ -283,7 +296,7 @@ def list_webhooks(
     ] = 50,
     as_json: Json = False,
 ) -> None:
-    """Count the webhooks of each destination that are pending or given up, and list them."""
+    """Count and list the undelivered webhooks of each destination."""
     from mamba.operate import webhooks  # noqa: PLC0415
 
     run_command(
@@ -293,7 +306,7 @@ def list_webhooks(
 
 @webhook.command("show", epilog="Example: mamba webhook show 8vGQ2kZ1xkqkJwqfJ0yR")
 def show_webhook(run_id: RunId, *, as_json: Json = False) -> None:
-    """Show which destinations have not received the webhook of a run, without its content."""
+    """Show which destinations have not received a run's webhook."""
     from mamba.operate import webhooks  # noqa: PLC0415
 
     run_command(lambda deployment: webhooks.show(deployment, run_id, as_json=as_json))
@@ -311,15 +324,15 @@ def resend_webhook(
     ] = False,
     destination: Destination = None,
 ) -> None:
-    """Send the webhook of a run now, and retry it for a day if it fails.
+    """Send the webhook of a run now.
 
-    If all destinations have received it, it is sent to all of them again, as long as the run is
-    stored.
+    If it fails, it is retried for a day. If all destinations have received it, it is sent to all of
+    them again, as long as the run is stored.
     """
     from mamba.operate import webhooks  # noqa: PLC0415
 
     if (run_id is None) is not failed:
-        raise typer.BadParameter("Name a run ID, or use --failed.")
+        raise typer.BadParameter("Use either a run ID or --failed.")
     if run_id is None:
         run_command(lambda deployment: webhooks.resend_failed(deployment, destination))
     else:
@@ -336,7 +349,10 @@ def list_workers(*, as_json: Json = False) -> None:
 def drain(
     worker_id: Annotated[str, typer.Argument(help="ID of the worker, from `mamba worker list`.")],
 ) -> None:
-    """Drain a worker: it takes no new runs, finishes or hands over its own, and exits."""
+    """Make a worker take no new runs, and exit.
+
+    It finishes its runs, or hands them over to other workers.
+    """
     from mamba.operate.workers import drain  # noqa: PLC0415
 
     run_command(lambda deployment: drain(deployment, worker_id))

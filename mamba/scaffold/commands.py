@@ -22,14 +22,15 @@ def register(app: typer.Typer) -> None:
 def init(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="[DIR]", help="Folder of the deployment.", file_okay=False),
+        typer.Argument(metavar="DIR", help="Folder of the deployment.", file_okay=False),
     ] = Path(),
     *,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> None:
-    """Write the files of a new deployment: settings, an agent, and a Compose file.
+    """Write the files of a new deployment.
 
-    Creates an API key, prints it once, and writes its hash into the settings.
+    These are settings, an agent, and a Compose file. Creates an API key, prints it once, and writes
+    its hash into the settings.
     """
     from mamba.scaffold.deployment import deployment_files, next_steps  # noqa: PLC0415
     from mamba.scaffold.new_files import existing_files, write_files  # noqa: PLC0415
@@ -56,7 +57,10 @@ def new(
         typer.Option("--dir", metavar="DIR", help="Parent folder of the package.", file_okay=False),
     ] = Path(),
 ) -> None:
-    """Write an installable Python package with an agent, a tool with approval, and a test."""
+    """Write a Python package with a new agent.
+
+    The agent has a tool that requires approval, and a test.
+    """
     from mamba.scaffold.agent_package import (  # noqa: PLC0415
         check_agent_name,
         next_steps,

@@ -45,7 +45,7 @@ def show(
     watch: Annotated[bool, typer.Option("--watch", help="Refresh every 2 seconds.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the waiting and running runs of each queue, or pause, resume or drain queues."""
+    """Show queues and their runs, or pause, resume, or drain queues."""
     if context.invoked_subcommand is not None:
         return
     from mamba.operate.queues import pages  # noqa: PLC0415
@@ -63,9 +63,9 @@ def show(
     "pause", epilog="Examples: mamba queue pause intake, mamba queue pause processing research"
 )
 def pause(what: PausedPart, queue: QueueName = None) -> None:
-    """Pause the intake or the processing of one queue, or of all queues.
+    """Pause the intake or the processing of queues.
 
-    While the intake is paused, new messages get a 503 with the code intake_paused, and accepted
+    While the intake is paused, new messages receive a 503 with the code intake_paused, and accepted
     runs continue. While the processing is paused, runs are accepted but wait: workers start no
     runs, and continue those that have started. A pause lasts until `mamba queue resume`.
     """
@@ -84,7 +84,7 @@ def resume(what: PausedPart, queue: QueueName = None) -> None:
 
 @queue.command("drain", epilog="Example: mamba queue drain research")
 def drain(queue: QueueName = None) -> None:
-    """Pause the intake of one queue, or of all queues, and wait until no run is left.
+    """Pause the intake of queues, and wait until no run is left.
 
     To end the wait, press Ctrl-C. The intake stays paused until `mamba queue resume intake`.
     """

@@ -38,6 +38,14 @@ def test_help_lists_every_command() -> None:
         assert expected in result.output
 
 
+@pytest.mark.parametrize("command", ["", "run", "chat", "queue", "webhook", "worker", "agent"])
+def test_help_lists_commands_with_whole_sentences(command: str) -> None:
+    commands = runner.invoke(app, [*command.split(), "--help"]).output.partition("Commands:")[2]
+
+    assert commands
+    assert "..." not in commands
+
+
 def test_no_command_prints_help() -> None:
     assert runner.invoke(app, []).output == runner.invoke(app, ["--help"]).output
 
