@@ -6,7 +6,7 @@ import type { Pausable } from './api/types';
 
 export interface Confirmation {
   title: string;
-  /** The id of the run or worker, or the name of the queue. */
+  /** The ID of the run or worker, or the name of the queue. */
   target: string;
   text: string;
   confirmLabel: string;
@@ -42,7 +42,7 @@ export function confirmRequeue(id: string): void {
   confirmation.value = {
     title: 'Requeue this run?',
     target: id,
-    text: 'Makes a deferred run due now, or returns a run to its queue. The next free worker starts it.',
+    text: 'The run becomes due now. If its job is missing from its queue, it is added again. The next free worker starts the run.',
     confirmLabel: 'Requeue the run',
     run: () => send(`runs/${encodeURIComponent(id)}/requeue`),
   };

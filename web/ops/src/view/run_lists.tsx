@@ -47,7 +47,7 @@ function Filter() {
           type="search"
           name="filter"
           placeholder="Run, agent, model, worker"
-          aria-label="Filter runs by id, agent, model, queue or worker"
+          aria-label="Filter runs by ID, agent, model, queue, or worker"
           value={search.value}
           onInput={(event) => (search.value = event.currentTarget.value)}
         />

@@ -69,7 +69,7 @@ function RunFacts({ run }: { run: Run }) {
     ['Waited', run.started_at ? format.duration(run.started_at - run.admitted_at) : format.age(now - run.admitted_at)],
     ['Duration', run.started_at ? format.duration((run.ended_at ?? now) - run.started_at) : format.NONE],
     ['Tokens', tokens(run)],
-    ...(run.upstream ? [['Upstream', run.upstream] as [string, string]] : []),
+    ...(run.upstream ? [['Model server', run.upstream] as [string, string]] : []),
     ['Owner', run.owner],
     ['Request', run.request_id],
   ];

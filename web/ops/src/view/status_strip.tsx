@@ -137,7 +137,7 @@ function failures(recent: Sample[]): Metric {
   const share = mean(recent.map((sample) => sample.failed)) / all;
   const value = format.percent(share);
   const state = share > 0.2 ? 'bad' : share > 0.02 ? 'warn' : 'ok';
-  return { label, value, state, note: 'of the last 5 min' };
+  return { label, value, state, note: 'in the last 5 min' };
 }
 
 function firstToken(recent: Sample[]): Metric {

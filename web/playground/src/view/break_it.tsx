@@ -38,7 +38,7 @@ export function BreakIt({ chatId, info, busy, onSend }: BreakItProps) {
   return (
     <section className="break-it" aria-labelledby="break-it">
       <h2 id="break-it">Break it</h2>
-      <p className="muted">Ask for something long, such as “Count to 1000”, and use these buttons while it is being written.</p>
+      <p className="muted">Ask for something long, such as “Count to 1000”, and use these buttons while the answer is being written.</p>
       <div className="break-buttons">
         {info.canBreak && (
           <>

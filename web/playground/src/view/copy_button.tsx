@@ -9,7 +9,7 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
 
   function copy(): void {
     const copied = navigator.clipboard?.writeText(text) ?? Promise.reject(new Error('The page is not a secure context.'));
-    void copied.then(() => setResult('Copied'), () => setResult('Not permitted')).then(() => setTimeout(() => setResult(''), SHOWN_MS));
+    void copied.then(() => setResult('Copied'), () => setResult('Copying failed')).then(() => setTimeout(() => setResult(''), SHOWN_MS));
   }
 
   return (

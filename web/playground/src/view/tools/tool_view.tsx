@@ -30,7 +30,7 @@ export function ToolView({ part, conversation }: { part: ToolPart; conversation:
 
 const STATES: Record<ToolPart['state'], string> = {
   'input-streaming': 'is being written',
-  'input-available': 'runs',
+  'input-available': 'is running',
   'approval-requested': 'needs approval',
   'approval-responded': 'was approved or denied',
   'output-available': 'has a result',
