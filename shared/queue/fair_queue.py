@@ -4,7 +4,7 @@ The score of a job in its queue orders the claims:
 
 - From `FIRST_REAL` on, a time in Unix milliseconds: an expired lease, a job that was handed over,
   or one that is not due yet. Jobs that are due by their time are claimed first, except those that
-  were handed back: they return to the fair order.
+  were handed back or have never been claimed: they enter the fair order.
 - Below 0, a job that an operator moved to the front.
 - From 0 on, the interactive jobs, and from `FIRST_BACKGROUND` on, those of the class `background`.
   In each class, the scores below `FIRST_ESTIMATED` are the virtual start times of the owners' first
@@ -39,7 +39,8 @@ FIRST_BACKGROUND = 50 * 10**10
 #: it from the order. `record_claim` does so too, and starts to count the job's seconds of service.
 #: `record_release` interrupts the count, and `skip_after` leaves out the time since a lease
 #: expired. `record_end` corrects the owner's finish time when the job is removed, and
-#: `record_hand_back` when it will return to the order. `next_due` returns the job to claim next,
+#: `record_hand_back` when it will return to the order. `return_to_order` adds a due job to the order
+#: that no worker holds or has held, unless `record_requeue` has marked it. `next_due` returns the job to claim next,
 #: its score, and what each second of its service adds to the seconds that are owed to the
 #: background class. `repair` corrects what processes of an older version leave behind, and jobs
 #: whose owner is no longer stored. It returns whether background jobs wait. `oldest_due` returns
@@ -282,9 +283,27 @@ local function record_end(queue, id, now)
 end
 local function record_hand_back(queue, id, now)
   settle(queue, id, now)
-  redis.call('HDEL', share_of(id), 'cost', 'rate', 'used', 'started')
+  redis.call('HDEL', share_of(id), 'cost', 'rate', 'used', 'started', 'requeued')
   if redis.call('HEXISTS', share_of(id), 'owner') == 1 then
     redis.call('HSET', share_of(id), 'handed_back', 1)
+  end
+end
+-- A job without a cost has no claim. If an operator has requeued it, it is claimed at its due time.
+local function return_to_order(queue, id, now)
+  local owner, cost, is_requeued = unpack(
+    redis.call('HMGET', share_of(id), 'owner', 'cost', 'requeued'))
+  if not owner or cost or is_requeued then return false end
+  if redis.call('HDEL', share_of(id), 'handed_back') == 1 then
+    enter_first(queue, id, now)
+  else
+    enter(queue, id, now)
+  end
+  return true
+end
+local function record_requeue(id)
+  redis.call('HDEL', share_of(id), 'handed_back')
+  if redis.call('HEXISTS', share_of(id), 'owner') == 1 then
+    redis.call('HSET', share_of(id), 'requeued', 1)
   end
 end
 -- Without a share, no background job waits beside interactive ones.

@@ -220,7 +220,7 @@ if ttl < 0 then return 'gone' end
 if redis.call('EXISTS', lease) == 1 then return 'held' end
 if not may_start(job_id, queue) then return 'behind' end
 leave(queue, job_id)
-redis.call('HDEL', share_of(job_id), 'handed_back')
+record_requeue(job_id)
 redis.call('ZADD', queue, now_ms(), job_id)
 keep(queue, ttl)
 push_wakeup(wakeup)

@@ -53,8 +53,9 @@ async def claim(
 # A worker with less than an even share of all jobs claims up to that share, otherwise one job.
 # Without this limit, the first worker to respond would claim a whole burst. A queue that still has
 # due jobs keeps a wakeup token. A job that waits for an earlier one of its chat is deferred again.
-# A job that was handed back returns to the fair order when it is due, at most 100 in one call.
-# In a queue whose processing is paused, only jobs that are due by their time can be claimed.
+# A job that was handed back, or that was deferred and never claimed, enters the fair order when it is
+# due, at most 100 in one call. In a queue whose processing is paused, only jobs that are due by their
+# time can be claimed.
 @redis_script(
     CHAT_QUEUE,
     CHECK_ANNOUNCED_WAIT,
@@ -78,10 +79,7 @@ local function next_job(queue)
   for _ = 1, 100 do
     local id, score, rate = next_due(queue, now, share_of_background[queue])
     local is_timed = id and score >= first_real
-    if not is_timed or redis.call('HDEL', share_of(id), 'handed_back') == 0 then
-      return id, score, rate
-    end
-    enter_first(queue, id, now)
+    if not is_timed or not return_to_order(queue, id, now) then return id, score, rate end
   end
   return next_due(queue, now, share_of_background[queue])
 end

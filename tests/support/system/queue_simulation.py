@@ -16,7 +16,7 @@ from shared.queue.queue_positions import QueuePositions
 from shared.redis import keys
 from shared.redis.client import Redis, redis_time_ms
 from shared.runs.admission import Admission
-from shared.settings import LimitSettings, Priority
+from shared.settings import LimitSettings, Priority, WhenBusy
 from tests.support.fakes.runs import job_of, new_run
 from worker.queue import lease_scripts
 
@@ -56,6 +56,7 @@ class QueueSimulation:
         weight: float = 1.0,
         chat: str | None = None,
         priority: Priority = "interactive",
+        when_busy: WhenBusy = "queue",
     ) -> str:
         """Add a job that takes this long, and return its id."""
         name = f"{owner}-{len(self._jobs)}"
@@ -66,7 +67,7 @@ class QueueSimulation:
             job_of(run),
             LimitSettings(queue_depth=0),
             weight=weight,
-            when_busy="queue",
+            when_busy=when_busy,
             max_waiting=100,
         )
         self._jobs[name] = owner, seconds

@@ -2,11 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from shared.queue.job_queue import JobQueue
 from shared.queue.pauses import PauseChange, Pauses
 from shared.queue.queue_positions import QueuePosition, QueuePositions
 from shared.redis import keys
 from shared.redis.client import Redis, redis_time_ms
+from shared.settings import WhenBusy
 from tests.support.system.queue_simulation import QueueSimulation
 
 OPERATOR = "cli:web-1:ann"
@@ -137,6 +140,28 @@ async def test_requeued_run_of_a_paused_queue_starts(redis: Redis) -> None:
     await simulation.claim()
 
     assert simulation.claimed == [requeued]
+
+
+@pytest.mark.parametrize("when_busy", ["supersede", "queue"])
+async def test_deferred_run_of_a_paused_queue_does_not_start(
+    redis: Redis, when_busy: WhenBusy
+) -> None:
+    """It becomes due by its time if the API process that stops the earlier run dies."""
+    simulation = QueueSimulation(redis, slots=1)
+    earlier = await simulation.add("a", 1, chat="chat")
+    await simulation.claim()
+    deferred = await simulation.add("a", 1, chat="chat", when_busy=when_busy)
+    await pause_processing(redis)
+    await redis.execute_command("ZREM", keys.QUEUE, earlier)
+    await redis.execute_command("ZADD", keys.QUEUE, await redis_time_ms(redis) - 1, deferred)
+    simulation.slots = 2
+
+    assert await simulation.claim() == 0
+    assert await wakeup_tokens(redis) == 0
+    await Pauses(redis).end("processing", "main", operator=OPERATOR)
+    await simulation.claim()
+
+    assert simulation.claimed == [earlier, deferred]
 
 
 async def test_position_in_a_paused_queue_has_no_expected_wait(redis: Redis) -> None:
