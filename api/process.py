@@ -41,6 +41,7 @@ from shared.processes.registry import ProcessHeartbeat, ProcessIdentity, Process
 from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
+from shared.queue.operator_actions import OperatorActions
 from shared.queue.pauses import Pauses
 from shared.queue.queue_positions import QueuePositions
 from shared.redis.bounded_client import BoundedClient
@@ -225,7 +226,7 @@ async def _register_process(redis: Redis, monitor: SystemMonitor, stack: AsyncEx
 
     await stack.enter_async_context(ProcessHeartbeat(ApiRegistry(redis), identity, describe))
     sampler = MetricsSampler(
-        MetricsHistory(redis), monitor, VanishedWorkers(redis), Pauses(redis), identity.id
+        MetricsHistory(redis), monitor, VanishedWorkers(redis), OperatorActions(redis), identity.id
     )
     await stack.enter_async_context(sampler)
 

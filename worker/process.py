@@ -24,7 +24,7 @@ from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
 from shared.providers.names import DEMO_HINT
 from shared.queue.job import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
-from shared.queue.pauses import Pauses
+from shared.queue.operator_actions import OperatorActions
 from shared.redis import keys
 from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError, open_pool
@@ -204,7 +204,7 @@ def _metrics_sampler(stores: Stores, live: LiveSettings, worker_id: str) -> Metr
         MetricsHistory(stores.queue_redis),
         SystemMonitor(stores, queues),
         VanishedWorkers(stores.queue_redis),
-        Pauses(stores.queue_redis),
+        OperatorActions(stores.queue_redis),
         worker_id,
     )
 

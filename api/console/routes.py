@@ -9,13 +9,14 @@ import structlog
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
-from api.auth.principal import OPERATOR, Caller, require_scope
+from api.auth.principal import OPERATOR, Caller, Principal, require_scope
 from api.console.page import PATH
 from api.console.snapshot_stream import SnapshotStream, to_json
 from api.pages.own_page import own_page_only
 from api.process import CurrentProcess
 from api.streaming.cursor import LastEventId, read_last_event_id
 from api.streaming.stream_format import UI_MESSAGE
+from shared.queue.operator_actions import ActionEvent, OperatorAction
 from shared.queue.pauses import Pausable
 
 log = structlog.stdlib.get_logger()
@@ -79,42 +80,28 @@ async def follow_run(
 @router.post("/runs/{run_id}/stop")
 async def stop_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> CommandResult:
     run = await process.run_control.stop_live(run_id)
-    log.info(
-        "ops.run_stopped", message="Operator stopped a run", run_id=run_id, operator=caller.owner
-    )
+    _log("ops.run_stopped", caller, run_id=run_id)
     return CommandResult(detail=f"Run {run_id} is {run.state}.")
 
 
 @router.post("/runs/{run_id}/requeue")
 async def requeue_run(process: CurrentProcess, caller: Caller, run_id: _Id) -> CommandResult:
     run = await process.run_control.requeue(run_id)
-    log.info(
-        "ops.run_requeued", message="Operator requeued a run", run_id=run_id, operator=caller.owner
-    )
+    _log("ops.run_requeued", caller, run_id=run_id)
     return CommandResult(detail=f"Run {run_id} is due now in queue {run.queue}.")
 
 
 @router.post("/runs/{run_id}/move-to-front")
 async def move_run_to_front(process: CurrentProcess, caller: Caller, run_id: _Id) -> CommandResult:
     run = await process.run_control.move_to_front(run_id, operator=caller.owner)
-    log.info(
-        "ops.run_moved_to_front",
-        message="Operator moved a run to the front of its queue",
-        run_id=run_id,
-        operator=caller.owner,
-    )
+    _log("ops.run_moved_to_front", caller, run_id=run_id)
     return CommandResult(detail=f"Run {run_id} is now the first one in queue {run.queue}.")
 
 
 @router.post("/workers/{worker_id}/drain")
 async def drain_worker(process: CurrentProcess, caller: Caller, worker_id: _Id) -> CommandResult:
     await process.run_control.drain(worker_id)
-    log.info(
-        "ops.worker_drained",
-        message="Operator drained a worker",
-        worker_id=worker_id,
-        operator=caller.owner,
-    )
+    _log("ops.worker_drained", caller, worker_id=worker_id)
     return CommandResult(detail=f"Worker {worker_id} accepts no new runs and will exit.")
 
 
@@ -132,3 +119,7 @@ async def resume(
 ) -> CommandResult:
     """End a pause. The deployment logs it."""
     return CommandResult(detail=await process.queues.resume(what, queue, operator=caller.owner))
+
+
+def _log(event: ActionEvent, caller: Principal, **fields: str | None) -> None:
+    OperatorAction(event=event, operator=caller.owner, fields=fields).write_log()

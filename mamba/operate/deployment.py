@@ -8,6 +8,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from mamba.cli_errors import CommandFailed
+from mamba.operate.operator_name import current_operator
 from mamba.operate.redis_problems import (
     REDIS_ERRORS,
     RESPONSE_SECONDS,
@@ -20,6 +21,7 @@ from shared.errors import SettingsError
 from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.workers import WorkerRegistry
 from shared.queue.job_queue import JobQueue
+from shared.queue.operator_actions import ActionEvent, OperatorAction, OperatorActions
 from shared.redis.client import Redis, connect, redis_time_ms
 from shared.redis.subscriber import Subscriber
 from shared.runs.control import RunControl
@@ -62,6 +64,11 @@ class Deployment:
     async def redis_time_ms(self) -> int:
         """Return the clock of Redis in Unix milliseconds."""
         return await redis_time_ms(self.redis)
+
+    async def record(self, event: ActionEvent, **fields: str | None) -> None:
+        """Let a process of the deployment log what the operator of this terminal has done."""
+        action = OperatorAction(event=event, operator=current_operator(), fields=fields)
+        await OperatorActions(self.redis).record(action)
 
     def system_monitor(self) -> SystemMonitor:
         """Return a new monitor. Keep it: it caches its snapshots."""

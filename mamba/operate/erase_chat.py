@@ -4,6 +4,7 @@ from api.chat.chat_eraser import ChatEraser
 from mamba.cli_errors import CommandFailed, confirm, print_now
 from mamba.operate.deployment import Deployment
 from shared.errors import NotFound
+from shared.telemetry.logs import pseudonym
 
 
 async def erase(deployment: Deployment, owner: str, chat_id: str, *, confirmed: bool) -> None:
@@ -25,4 +26,5 @@ async def erase(deployment: Deployment, owner: str, chat_id: str, *, confirmed: 
                 f"Owner {owner!r} has no stored chat {chat_id!r}."
                 " `mamba run list` shows the owners and chats of all stored runs."
             ) from None
+    await deployment.record("ops.chat_erased", owner=pseudonym(owner), chat=pseudonym(chat_id))
     print_now(f"Chat {chat_id} is erased.")

@@ -56,12 +56,14 @@ async def find(
 async def requeue(deployment: Deployment, run_id: str) -> None:
     async with deployment.run_control() as control:
         run = await control.requeue(run_id)
+    await deployment.record("ops.run_requeued", run_id=run_id)
     print_now(f"{run_id} is due in the queue {run.queue}.")
 
 
 async def move_to_front(deployment: Deployment, run_id: str) -> None:
     async with deployment.run_control() as control:
         run = await control.move_to_front(run_id, operator=current_operator())
+    await deployment.record("ops.run_moved_to_front", run_id=run_id)
     print_now(f"{run_id} is now the first run in the queue {run.queue}.")
 
 

@@ -20,6 +20,7 @@ _CONCURRENCY = 16
 async def stop(deployment: Deployment, run_id: str) -> None:
     async with deployment.run_control() as control:
         run = await control.stop_live(run_id)
+    await deployment.record("ops.run_stopped", run_id=run_id)
     print_now(f"{run_id} is {run.state}.")
 
 
@@ -58,7 +59,7 @@ async def stop_all(deployment: Deployment, run_ids: Sequence[str]) -> None:
 
         async def stop_one(run_id: str) -> str:
             async with slots:
-                return await _outcome(control, run_id)
+                return await _outcome(deployment, control, run_id)
 
         outcomes = Counter(await asyncio.gather(*map(stop_one, run_ids)))
     print_now(", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())) + ".")
@@ -66,11 +67,12 @@ async def stop_all(deployment: Deployment, run_ids: Sequence[str]) -> None:
         raise CommandFailed("Some runs do not exist, or are no longer stored.")
 
 
-async def _outcome(control: RunControl, run_id: str) -> str:
+async def _outcome(deployment: Deployment, control: RunControl, run_id: str) -> str:
     try:
         run = await control.stop_live(run_id)
     except RunEnded:
         return "had already ended"
     except NotFound:
         return "not found"
+    await deployment.record("ops.run_stopped", run_id=run_id)
     return "stopped" if run.state == "cancelled" else f"ended as {run.state}"

@@ -54,6 +54,8 @@ async def resend(deployment: Deployment, run_id: str, destination: str | None) -
     """
     names, deliveries = _names(deployment, destination), WebhookDeliveries(deployment.redis)
     if sent := await deliveries.resend(run_id, names):
+        for name in sent:
+            await deployment.record("ops.webhook_resent", run_id=run_id, destination=name)
         print_now(f"The webhook of {run_id} is due now: {', '.join(sent)}.")
         return
     run = await deployment.stores.runs.get(run_id)
@@ -64,6 +66,7 @@ async def resend(deployment: Deployment, run_id: str, destination: str | None) -
             f" `mamba webhook show {run_id}`."
         )
     await deliveries.report_again(run_id)
+    await deployment.record("ops.webhook_resent", run_id=run_id, destination=None)
     print_now(f"The webhook of {run_id} is sent again to all destinations of its event.")
 
 
@@ -73,7 +76,9 @@ async def resend_failed(deployment: Deployment, destination: str | None) -> None
     count = 0
     for name in names:
         for run_id in await deliveries.failed_runs(name):
-            count += len(await deliveries.resend(run_id, [name]))
+            if await deliveries.resend(run_id, [name]):
+                await deployment.record("ops.webhook_resent", run_id=run_id, destination=name)
+                count += 1
     print_now(f"Webhooks due again: {count}.")
 
 

@@ -27,6 +27,7 @@ async def show(deployment: Deployment, *, as_json: bool, color: bool) -> None:
 async def drain(deployment: Deployment, worker_id: str) -> None:
     async with deployment.run_control() as control:
         await control.drain(worker_id)
+    await deployment.record("ops.worker_drained", worker_id=worker_id)
     print_now(f"{worker_id} is draining: it takes no new runs and will exit.")
 
 

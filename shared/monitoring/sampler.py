@@ -1,7 +1,6 @@
 """Adds samples to the metrics history. API and worker processes elect a leader for each sample.
 
-The leader also logs the workers that have vanished, and the pauses that operators have begun or
-ended.
+The leader also logs the workers that have vanished, and what operators have done with commands.
 
 Rates are the differences of all process counters since the previous sample. A new process counts
 from zero, and a process that shut down has stored its final counters.
@@ -24,7 +23,7 @@ from shared.monitoring.snapshot import SystemMonitor, SystemSnapshot
 from shared.processes.counters import Counters, quantile
 from shared.processes.registry import ProcessRecord
 from shared.processes.vanished import VanishedWorkers
-from shared.queue.pauses import Pauses
+from shared.queue.operator_actions import OperatorActions
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 
 log = structlog.stdlib.get_logger()
@@ -43,13 +42,13 @@ class MetricsSampler(BackgroundTask):
         history: MetricsHistory,
         monitor: SystemMonitor,
         vanished: VanishedWorkers,
-        pauses: Pauses,
+        actions: OperatorActions,
         process_id: str,
     ) -> None:
         self._history = history
         self._monitor = monitor
         self._vanished = vanished
-        self._pauses = pauses
+        self._actions = actions
         self._id = process_id
 
     async def _run(self) -> None:
@@ -59,7 +58,7 @@ class MetricsSampler(BackgroundTask):
                 pause = await self._history.try_become_leader(self._id)
                 if not pause:
                     await self.report_vanished()
-                    await self.report_pauses()
+                    await self.report_actions()
                     await self.sample()
             except (*REDIS_UNAVAILABLE, RedisError) as error:
                 log.debug(
@@ -82,14 +81,10 @@ class MetricsSampler(BackgroundTask):
                 seen_at=worker.seen_at,
             )
 
-    async def report_pauses(self) -> None:
-        """Log the pauses that have begun or ended since the last call of any process."""
-        for change in await self._pauses.take_changes():
-            fields = change.model_dump(include={"what", "queue", "operator"})
-            if change.paused:
-                log.warning("queue.paused", message="Operator paused a queue", **fields)
-            else:
-                log.warning("queue.resumed", message="Operator ended a pause", **fields)
+    async def report_actions(self) -> None:
+        """Log what operators have done since the last call of any process."""
+        for action in await self._actions.take():
+            action.write_log()
 
     async def sample(self) -> None:
         """Add a sample of the current system snapshot."""

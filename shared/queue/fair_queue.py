@@ -39,12 +39,12 @@ FIRST_BACKGROUND = 50 * 10**10
 #: it from the order. `record_claim` does so too, and starts to count the job's seconds of service.
 #: `record_release` interrupts the count, and `skip_after` leaves out the time since a lease
 #: expired. `record_end` corrects the owner's finish time when the job is removed, and
-#: `record_hand_back` when it will return to the order. `return_to_order` adds a due job to the order
-#: that no worker holds or has held, unless `record_requeue` has marked it. `next_due` returns the job to claim next,
-#: its score, and what each second of its service adds to the seconds that are owed to the
-#: background class. `repair` corrects what processes of an older version leave behind, and jobs
-#: whose owner is no longer stored. It returns whether background jobs wait. `oldest_due` returns
-#: the time at which the oldest waiting job became due.
+#: `record_hand_back` when it will return to the order. `return_to_order` adds a due job to the
+#: order that was handed back or never claimed, unless `record_requeue` has marked it. `next_due`
+#: returns the job to claim next, its score, and what each second of its service adds to the seconds
+#: that are owed to the background class. `repair` corrects what processes of an older version leave
+#: behind, and jobs whose owner is no longer stored. It returns whether background jobs wait.
+#: `oldest_due` returns the time at which the oldest waiting job became due.
 FAIR_QUEUE = f"""
 local first_real, first_estimated = {FIRST_REAL}, {FIRST_ESTIMATED}
 local first_background = {FIRST_BACKGROUND}

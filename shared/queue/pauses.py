@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from shared.queue.operator_actions import ADD_ACTION, ActionEvent, OperatorAction
 from shared.queue.queue_depth import queues_with_jobs
 from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis import keys
@@ -21,8 +22,6 @@ Pausable = Literal["intake", "processing"]
 
 #: Each read of the pauses extends their TTL, so they expire only with the deployment.
 _TTL_MS = 30 * 86_400_000
-_CHANGES_TTL_MS = 86_400_000
-_MAX_CHANGES = 100
 
 #: Lua function: returns whether the intake or the processing of the queue with this key is paused.
 IS_PAUSED = f"""
@@ -51,17 +50,6 @@ class QueuePause(BaseModel):
         return describe(self.what, self.queue)
 
 
-class PauseChange(BaseModel):
-    """The start or the end of a pause."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    paused: bool
-    what: Pausable
-    queue: str | None
-    operator: str
-
-
 def describe(what: Pausable, queue: str | None) -> str:
     return f"the {what} of " + ("all queues" if queue is None else f"the queue {queue}")
 
@@ -85,13 +73,11 @@ class Pauses:
         begun = await _begin(
             self._redis,
             pauses=keys.PAUSES,
-            changes=keys.PAUSE_CHANGES,
+            actions=keys.OPERATOR_ACTIONS,
             field=_field(what, queue),
             operator=operator,
-            change=_change(what, queue, operator, paused=True),
+            action=_action("queue.paused", what, queue, operator),
             ttl_ms=_TTL_MS,
-            changes_ttl_ms=_CHANGES_TTL_MS,
-            max_changes=_MAX_CHANGES,
         )
         return bool(begun)
 
@@ -104,24 +90,12 @@ class Pauses:
         ended = await _end(
             self._redis,
             pauses=keys.PAUSES,
-            changes=keys.PAUSE_CHANGES,
+            actions=keys.OPERATOR_ACTIONS,
             wakeups=[keys.wakeup(keys.queue(name)) for name in queues],
             field=_field(what, queue),
-            change=_change(what, queue, operator, paused=False),
-            changes_ttl_ms=_CHANGES_TTL_MS,
-            max_changes=_MAX_CHANGES,
+            action=_action("queue.resumed", what, queue, operator),
         )
         return bool(ended)
-
-    async def take_changes(self) -> list[PauseChange]:
-        """Return the changes that no process has taken yet, oldest first."""
-        changes: list[PauseChange] = []
-        for text in await _take(self._redis, changes=keys.PAUSE_CHANGES):
-            try:
-                changes.append(PauseChange.model_validate_json(text))
-            except ValidationError:
-                continue
-        return changes
 
 
 def _field(what: Pausable, queue: str | None) -> str:
@@ -145,9 +119,9 @@ def _parse(field: str, value: str) -> QueuePause | None:
         return None
 
 
-def _change(what: Pausable, queue: str | None, operator: str, *, paused: bool) -> str:
-    change = PauseChange(paused=paused, what=what, queue=queue, operator=operator)
-    return change.model_dump_json()
+def _action(event: ActionEvent, what: Pausable, queue: str | None, operator: str) -> str:
+    fields = {"what": what, "queue": queue}
+    return OperatorAction(event=event, operator=operator, fields=fields).model_dump_json()
 
 
 @redis_script("""
@@ -157,22 +131,13 @@ return redis.call('HGETALL', pauses)
 def _read(*, pauses: Key, ttl_ms: int) -> list[bytes]: ...
 
 
-_ADD_CHANGE = """
-local function add_change()
-  redis.call('RPUSH', changes, change)
-  redis.call('LTRIM', changes, -max_changes, -1)
-  redis.call('PEXPIRE', changes, changes_ttl_ms)
-end
-"""
-
-
 @redis_script(
-    _ADD_CHANGE,
+    ADD_ACTION,
     """
 local entry = string.format('%.0f', now_ms()) .. ' ' .. operator
 if redis.call('HSETNX', pauses, field, entry) == 0 then return 0 end
 redis.call('PEXPIRE', pauses, ttl_ms)
-add_change()
+add_action()
 return 1
 """,
     when_full=True,
@@ -180,23 +145,21 @@ return 1
 def _begin(
     *,
     pauses: Key,
-    changes: Key,
+    actions: Key,
     field: str,
     operator: str,
-    change: str,
+    action: str,
     ttl_ms: int,
-    changes_ttl_ms: int,
-    max_changes: int,
 ) -> int: ...
 
 
 # A worker that finds more waiting jobs wakes the next one.
 @redis_script(
-    _ADD_CHANGE,
+    ADD_ACTION,
     PUSH_WAKEUP,
     """
 if redis.call('HDEL', pauses, field) == 0 then return 0 end
-add_change()
+add_action()
 for _, wakeup in ipairs(wakeups) do push_wakeup(wakeup) end
 return 1
 """,
@@ -205,21 +168,8 @@ return 1
 def _end(
     *,
     pauses: Key,
-    changes: Key,
+    actions: Key,
     wakeups: Keys,
     field: str,
-    change: str,
-    changes_ttl_ms: int,
-    max_changes: int,
+    action: str,
 ) -> int: ...
-
-
-@redis_script(
-    """
-local taken = redis.call('LRANGE', changes, 0, -1)
-redis.call('DEL', changes)
-return taken
-""",
-    when_full=True,
-)
-def _take(*, changes: Key) -> list[bytes]: ...

@@ -21,8 +21,8 @@ WORKER_WATCH = "mamba:workers:watch"
 QUEUES = "mamba:queues"
 #: Hash: what operators have paused, in all queues or in one, with the time and the operator.
 PAUSES = "mamba:pauses"
-#: List: the changes of this hash that no process has logged yet, oldest first.
-PAUSE_CHANGES = "mamba:pauses:changes"
+#: List: what operators have done, as long as no process has logged it, oldest first.
+OPERATOR_ACTIONS = "mamba:operator-actions"
 #: The name of the main queue. Agents can have separate queues.
 MAIN_QUEUE = "main"
 #: Hash: the newest health report of each provider, by name.

@@ -53,9 +53,9 @@ async def claim(
 # A worker with less than an even share of all jobs claims up to that share, otherwise one job.
 # Without this limit, the first worker to respond would claim a whole burst. A queue that still has
 # due jobs keeps a wakeup token. A job that waits for an earlier one of its chat is deferred again.
-# A job that was handed back, or that was deferred and never claimed, enters the fair order when it is
-# due, at most 100 in one call. In a queue whose processing is paused, only jobs that are due by their
-# time can be claimed.
+# A job that was handed back, or was deferred and never claimed, enters the fair order when it is
+# due, at most 100 in one call. In a queue whose processing is paused, only jobs that are due by
+# their time can be claimed.
 @redis_script(
     CHAT_QUEUE,
     CHECK_ANNOUNCED_WAIT,

@@ -145,6 +145,7 @@ class Session:
         try:
             async with self._deployment.run_control() as control:
                 run = await control.stop_live(run_id)
+            await self._deployment.record("ops.run_stopped", run_id=run_id)
             self._view.message = f"{run_id} is {run.state}."
         except Refusal as refusal:
             self._view.message = str(refusal)

@@ -255,9 +255,15 @@ async def test_worker_list_and_drain(workerless: System, sse: SseClient, name: s
             listed = await mamba(workerless, "worker", "list")
             return len(listed.out.splitlines()) == 3
 
-        async with workerless.start_workers(1):
+        async with workerless.start_workers(1) as [remaining]:
+            processes = (*workerless.apis, remaining, leaving)
+
+            async def drain_is_logged() -> bool:
+                return any("ops.worker_drained" in process.output for process in processes)
+
             await until(lists_two_workers)
             result = await mamba(workerless, "worker", "drain", worker["id"])
+            await until(drain_is_logged, seconds=30)
             await workerless.upstream.release(name)
             rest = await stream.rest()
             code = await leaving.ended()

@@ -9,6 +9,7 @@ from mamba.cli_errors import CommandFailed
 from mamba.operate.deployment import Deployment, open_deployment
 from mamba.operate.doctor.webhook_checks import check_webhooks
 from mamba.operate.webhooks import list_webhooks, resend, resend_failed, show
+from shared.queue.operator_actions import OperatorActions
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.finalize import RunEnding, RunFinalizer
@@ -104,6 +105,9 @@ async def test_resent_webhook_is_due_with_new_attempts(operated: Deployment, red
     assert webhook.failed_attempts == 0
     assert webhook.age_ms < 60_000
     assert await redis.execute_command("ZCARD", keys.webhook_failed("app")) == 0
+    [action] = await OperatorActions(redis).take()
+    assert action.event == "ops.webhook_resent"
+    assert action.fields == {"run_id": "r1", "destination": "app"}
 
 
 async def test_all_failed_webhooks_are_resent(operated: Deployment, redis: Redis) -> None:

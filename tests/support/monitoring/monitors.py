@@ -6,7 +6,7 @@ from shared.monitoring.metrics_history import MetricsHistory
 from shared.monitoring.sampler import MetricsSampler
 from shared.monitoring.snapshot import SystemMonitor
 from shared.processes.vanished import VanishedWorkers
-from shared.queue.pauses import Pauses
+from shared.queue.operator_actions import OperatorActions
 from shared.redis.client import Redis
 from shared.runs.stores import Stores
 
@@ -21,6 +21,11 @@ def open_monitor(redis: Redis) -> SystemMonitor:
 
 def open_sampler(redis: Redis, process_id: str = "sampler") -> MetricsSampler:
     return MetricsSampler(
-        *(MetricsHistory(redis), open_monitor(redis), VanishedWorkers(redis), Pauses(redis)),
+        *(
+            MetricsHistory(redis),
+            open_monitor(redis),
+            VanishedWorkers(redis),
+            OperatorActions(redis),
+        ),
         process_id,
     )

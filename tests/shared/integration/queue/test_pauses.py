@@ -1,11 +1,10 @@
 """Pauses are stored until they are ended, and workers start no run of a paused queue."""
 
-import asyncio
-
 import pytest
 
 from shared.queue.job_queue import JobQueue
-from shared.queue.pauses import PauseChange, Pauses
+from shared.queue.operator_actions import OperatorActions
+from shared.queue.pauses import Pauses
 from shared.queue.queue_positions import QueuePosition, QueuePositions
 from shared.redis import keys
 from shared.redis.client import Redis, redis_time_ms
@@ -69,26 +68,23 @@ async def test_pauses_of_a_newer_version_are_ignored(redis: Redis) -> None:
     await pauses.begin("intake", None, operator=OPERATOR)
     unknown = ("something", "1 ann", "intake mamba:queues:x", "soon")
     await redis.execute_command("HSET", keys.PAUSES, *unknown)
-    await redis.execute_command("RPUSH", keys.PAUSE_CHANGES, '{"what": "something"}')
 
     assert [pause.queue for pause in await pauses.read()] == [None]
-    assert len(await pauses.take_changes()) == 1
 
 
-async def test_each_change_is_taken_by_one_process(redis: Redis) -> None:
+async def test_each_change_is_recorded_with_its_operator(redis: Redis) -> None:
     pauses = Pauses(redis)
     await pauses.begin("intake", "main", operator="ann")
+    await pauses.begin("intake", "main", operator="eve")
     await pauses.end("intake", "main", operator="bob")
 
-    taken = await asyncio.gather(pauses.take_changes(), pauses.take_changes())
+    taken = await OperatorActions(redis).take()
 
-    assert sorted(taken, key=len) == [
-        [],
-        [
-            PauseChange(paused=True, what="intake", queue="main", operator="ann"),
-            PauseChange(paused=False, what="intake", queue="main", operator="bob"),
-        ],
+    assert [(action.event, action.operator) for action in taken] == [
+        ("queue.paused", "ann"),
+        ("queue.resumed", "bob"),
     ]
+    assert taken[0].fields == {"what": "intake", "queue": "main"}
 
 
 async def test_waiting_runs_of_a_paused_queue_do_not_start(redis: Redis) -> None:
