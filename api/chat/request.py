@@ -25,9 +25,10 @@ _ToolNames = Annotated[list[_ToolName], FAIL_FAST]
 _ToolMap = Annotated[dict[str, ClientToolBody], Field(max_length=MAX_CLIENT_TOOLS)]
 _NAMES, _MAP = f"{TAG_PREFIX}names", f"{TAG_PREFIX}map"
 
-
 #: Maximum length of the id of a user message, which is stored with its run.
 _MAX_ID_CHARS = 256
+#: Maximum length of the name of a model.
+_MAX_NAME_CHARS = 256
 
 
 def _tools_tag(value: object) -> str:
@@ -47,15 +48,11 @@ def _text_or_none(value: object) -> object:
     return value if isinstance(value, str) else None
 
 
-#: Maximum length of the name of a model.
-_MAX_NAME_CHARS = 256
-
-
 class ChatRequest(CallSettingsFields):
     id: str | None = Field(
         default=None,
         min_length=1,
-        description="The id of the chat",
+        description="The ID of the chat",
         json_schema_extra={"pattern": ID_PATTERN},
     )
     messages: History = Field(min_length=1, description="The whole history, oldest message first")

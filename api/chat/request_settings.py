@@ -79,7 +79,8 @@ class CallSettingsFields(RequestModel):
         default=None, ge=-(2**63), le=2**63 - 1, description="Seed for repeatable answers"
     )
     reasoning_effort: Annotated[ReasoningEffort | None, BeforeValidator(_known_effort)] = Field(
-        default=None, description="How much the model thinks; `none` turns it off if it can"
+        default=None,
+        description="Effort of the reasoning; `none` turns it off if the model can do without",
     )
 
     def add_other_spellings(self) -> None:

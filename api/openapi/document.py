@@ -30,17 +30,17 @@ _TAGS = [
 _SERVERS = [{"url": ".", "description": "This server"}]
 _HEADERS: Schema = {
     "x-request-id": {
-        "description": "The request's id, as sent by the client or generated. Logs contain it.",
+        "description": "The ID of the request, from the client or generated. Logs contain it.",
         "schema": {"type": "string"},
         "example": "req_6Jt0vXh1Qq2",
     },
     "x-run-id": {
-        "description": "The id of the run that the stream follows.",
+        "description": "The ID of the run that the stream follows.",
         "schema": {"type": "string"},
         "example": "8vGQ2kZ1xkqkJwqfJ0yR",
     },
     "x-chat-id": {
-        "description": "The id of the chat, encoded as in its URLs.",
+        "description": "The ID of the chat, encoded as in its URLs.",
         "schema": {"type": "string"},
         "example": "trip",
     },

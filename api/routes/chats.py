@@ -51,7 +51,7 @@ router = APIRouter(tags=["chat"])
 
 ChatId = Annotated[
     str,
-    Path(min_length=1, description="The id of the chat", json_schema_extra={"pattern": ID_PATTERN}),
+    Path(min_length=1, description="The ID of the chat", json_schema_extra={"pattern": ID_PATTERN}),
 ]
 
 RunIdQuery = Annotated[
@@ -67,9 +67,9 @@ RunIdQuery = Annotated[
 MergedQuery = Annotated[
     bool,
     Query(
-        description="Whether successive deltas of one part that are already stored are sent as one"
-        " event. Its `id:` is that of the last one, and a comment before it is `: from` and the"
-        " offset of the first one. With `startIndex`, they never are"
+        description="Whether to merge successive deltas of one part that are already stored. The"
+        " `id:` of a merged event is that of its last delta. The comment `: from` before it"
+        " contains the offset of its first delta. Has no effect with `startIndex`"
     ),
 ]
 
@@ -209,7 +209,7 @@ async def follow_chat(
     *,
     last_event_id: LastEventId = None,
     live: Annotated[
-        bool, Query(description="Whether to follow only a live run: 204 if it has ended")
+        bool, Query(description="Whether to follow only a live run: 204 if the run has ended")
     ] = False,
     start_index: StartIndex = None,
     merged: MergedQuery = True,
@@ -288,7 +288,7 @@ async def stop_chat(
     chat_id: ChatId,
     *,
     queued: Annotated[
-        bool, Query(description="Whether to stop the runs that wait for this one, too")
+        bool, Query(description="Whether to also stop the runs that wait for this one")
     ] = False,
     run_id: RunIdQuery = None,
 ) -> Stopped:

@@ -20,8 +20,8 @@ StartIndex = Annotated[
         alias="startIndex",
         ge=-_LARGEST,
         le=_LARGEST,
-        description="For `WorkflowChatTransport`: the index of the first chunk to send; negative"
-        " ones count from the end. The path may then contain the run's id instead of the chat's",
+        description="For `WorkflowChatTransport`: the index of the first chunk to send. A negative"
+        " one counts from the end. The path may then contain the ID of a run instead of a chat",
     ),
 ]
 

@@ -207,7 +207,7 @@ class Error(Event):
 
 
 class Abort(Event):
-    """Has no `reason`: older clients throw on it."""
+    """The answer was stopped. Has no `reason`, because older clients throw on it."""
 
     type: Literal["abort"] = "abort"
 

@@ -96,7 +96,7 @@ class UsageMeter:
                 with suppress(ValidationError):
                     self._before.incr(_usage.validate_json(text))
         self._before.requests = sum(step.finished or bool(step.calls) for step in transcript.steps)
-        self._counted = self._before + RunUsage()
+        self._counted = self._before + RunUsage()  # a copy: `incr` changes its object
         if self._is_open and self._budget is not None:
             await self._count_earlier_attempts(self._budget)
         return self._before + RunUsage()
@@ -177,7 +177,7 @@ class UsageMeter:
         return self._summary(earlier or {})
 
     def record(self, usage: RunUsage, answered_by: str | None = None) -> None:
-        """Count the usage so far, and store it for limits and operators."""
+        """Record the usage so far in the metrics, and store it with the next events."""
         new = usage - self._counted
         count_usage(self._model, new)
         self._counted = usage + RunUsage()
@@ -189,7 +189,7 @@ class UsageMeter:
         self._store_used()
 
     async def count(self) -> None:
-        """Count what `record` has stored, if the owner's usage is counted."""
+        """Count what `record` has stored against the budget, if the owner's usage is counted."""
         if self._budget is not None and self._budget.counts:
             is_counted = await self._budget.count(self.used, finished=self._finished)
             self._is_open = not is_counted
