@@ -20,12 +20,13 @@ _KEPT_HEADING = "\n## Failovers\n"
 _PAGE = """# Chaos
 
 The chaos suite (`tests/chaos`) runs real API processes, workers, and a Valkey with an append-only
-file. It injects faults in an order that a seed determines. Meanwhile, clients ask, drop their
-connections, resume at another API process, reload, stop, supersede, ask more questions during an
-answer, approve and deny tool calls, send the results of their own tools, and repeat requests whose
-response was lost. The model is scripted, so the correct answer to each question is known. A checker
-compares each client's view with this answer, with the run's stream, and with a replay at each API
-process. It also checks the effects of tools, Redis, the processes, and the logs.
+file. It injects faults in an order that a seed determines. Meanwhile, clients send questions, drop
+their connections, resume at another API process, reload, stop and supersede answers, send further
+questions during an answer, approve and deny tool calls, return the results of client tools, and
+repeat requests whose response was lost. The model is scripted, so the correct answer to each
+question is known. A checker compares what each client has received with this answer, with the run's
+stream, and with a replay at each API process. It also checks the effects of tools, Redis, the
+processes, and the logs.
 
 This page shows one run of the suite. This command repeats it:
 
@@ -50,8 +51,9 @@ The seed determines the faults and what each client does. Timing also depends on
 An interruption is a pause of more than one second in an answer. It is attributed to the newest
 fault that affected the answer when the pause began: a fault of a worker that executed it, of an API
 process that its client used, of Valkey, or of the model. It is measured from the end of that fault,
-without the time in which another such fault was in progress. The recovery time of a fault is the
-longest interruption that is attributed to it.
+without the time in which another such fault was in progress, so the pauses that clients notice
+(see the longest pause above) are longer. The recovery time of a fault is the longest interruption
+that is attributed to it.
 
 | fault | injected | interrupted an answer | p50 | p99 | maximum |
 |---|---|---|---|---|---|
