@@ -289,6 +289,17 @@ async def test_chat_of_another_user_is_not_found(
         assert (await client.get(answer, headers=mamba_headers("ann"))).status_code == 200
 
 
+@pytest.mark.parametrize(("body", "status"), [("", 400), ("[", 400), ("{}", 422), ("[{}]", 422)])
+async def test_invalid_messages_are_refused(
+    app: NextApp, chat: str, body: str, status: int
+) -> None:
+    async with app.client("ann") as client:
+        response = await client.put(f"/api/chats/{chat}", content=body)
+    assert response.status_code == status
+    assert response.text
+    assert app.stored_messages(chat) == []
+
+
 async def test_token_is_short_lived_and_needs_a_session(app: NextApp) -> None:
     async with app.client(None) as client:
         assert (await client.get("/api/token")).status_code == 401
