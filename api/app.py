@@ -102,7 +102,6 @@ def _lifespan(
             warn(settings)
             live.on_change(warn)
         async with open_process(live, agent_file, load) as app.state.process:
-            log.info("api.started", message="API started", demo=settings.openai.demo)
             yield
 
     return lifespan

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -14,6 +15,8 @@ from api.http.connection import LimitedHttpProtocol
 from shared.settings import Settings
 from shared.telemetry import logs
 from shared.telemetry.tracing import tracing
+
+log = structlog.stdlib.get_logger()
 
 
 def serve(
@@ -49,9 +52,22 @@ def _run(app: FastAPI, settings: Settings, listener: int | None) -> None:
         server_header=False,
         timeout_graceful_shutdown=math.ceil(settings.server.shutdown_grace_seconds),
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, demo=settings.openai.demo)
     with suppress(KeyboardInterrupt):  # uvicorn raises the SIGINT again
         server.run(None if listener is None else [socket.socket(fileno=listener)])
+
+
+class _Server(uvicorn.Server):
+    """Logs when its socket accepts connections. uvicorn starts the application before that."""
+
+    def __init__(self, config: uvicorn.Config, *, demo: bool) -> None:
+        super().__init__(config)
+        self._demo = demo
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("api.started", message="API started", demo=self._demo)
 
 
 def _exit(*_: object) -> None:

@@ -101,13 +101,14 @@ async def _serve(settings: Settings, exit_deadline: ExitDeadline) -> None:
             await _warn_of_unreplicated_writes(stores)
             _register_gauges(worker)
             stack.enter_context(serve_metrics(settings.worker))
-            _log_start(settings, identity.id)
             tune_garbage_collection()
             registry = WorkerRegistry(stores.queue_redis)
             async with (
-                ProcessHeartbeat(registry, identity, partial(worker_record, worker)),
+                ProcessHeartbeat(registry, identity, partial(worker_record, worker)) as heartbeat,
                 _metrics_sampler(stores, live, identity.id),
             ):
+                await heartbeat.wait_for_first_renewal()
+                _log_start(settings, identity.id)
                 await worker.run_until(
                     stop,
                     drain_seconds=settings.worker.drain_seconds,

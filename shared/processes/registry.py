@@ -157,6 +157,11 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
         self._health = HealthFile(registry.role)
         self._health_backoff = Backoff(_RENEWAL_INTERVAL_SECONDS, _RENEWAL_INTERVAL_SECONDS)
         self._last_contact: float | None = None
+        self._tried = asyncio.Event()
+
+    async def wait_for_first_renewal(self) -> None:
+        """Wait until this process is registered, or until the first try has failed."""
+        await self._tried.wait()
 
     async def __aexit__(self, *exc_info: object) -> None:
         await super().__aexit__(*exc_info)
@@ -171,6 +176,7 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
                 async with asyncio.timeout(_RENEW_SECONDS):
                     await self._registry.renew(self._describe(await self._identity.record()))
                 self._last_contact = time.monotonic()
+            self._tried.set()
             self._write_health_file()
             await asyncio.sleep(_RENEWAL_INTERVAL_SECONDS)
 

@@ -42,11 +42,13 @@ def taken_port() -> Generator[str]:
 async def test_port_in_use_is_reported(valkey: Valkey, taken_port: str) -> None:
     api = Api(valkey.url, {"MAMBA_SERVER__PORT": taken_port})
 
-    await check_exit(api, f"('127.0.0.1', {taken_port}): address already in use", code=3)
+    output = await check_exit(api, f"('127.0.0.1', {taken_port}): address already in use", code=3)
+
+    assert "api.started" not in output
 
 
-async def check_exit(process: Api | Worker, *expected: str, code: int = 2) -> None:
-    """Check the exit code, and that one line of the output has these texts."""
+async def check_exit(process: Api | Worker, *expected: str, code: int = 2) -> str:
+    """Check the exit code, and that one line of the output has these texts. Returns the output."""
     process.start()
     try:
         exit_code, output = await process.ended(seconds=60), process.output
@@ -56,6 +58,7 @@ async def check_exit(process: Api | Worker, *expected: str, code: int = 2) -> No
     assert exit_code == code, output
     assert any(all(text in line for text in expected) for line in output.splitlines()), output
     assert "Traceback" not in output
+    return output
 
 
 FAILING_WORKER = """

@@ -1,12 +1,14 @@
 """Workers register themselves, and expire if they stop renewing."""
 
+import asyncio
 import socket
 
+from shared.processes.registry import ProcessHeartbeat, ProcessIdentity
 from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.redis import keys
-from shared.redis.client import Redis
+from shared.redis.client import Redis, connect
 from tests.support.fakes.workers import record
-from tests.support.processes import Valkey, Worker, start_all, stop_all
+from tests.support.processes import Valkey, Worker, free_port, start_all, stop_all
 from tests.support.wait import until
 
 
@@ -55,15 +57,22 @@ async def test_worker_that_stops_renewing_expires(redis: Redis) -> None:
     assert await redis.execute_command("ZRANGE", keys.WORKERS, 0, -1) == [b"silent", b"stays"]
 
 
+async def test_start_does_not_wait_for_a_second_renewal() -> None:
+    client = connect(f"redis://127.0.0.1:{free_port()}/0", name="test", max_connections=1)
+    heartbeat = ProcessHeartbeat(
+        WorkerRegistry(client), ProcessIdentity(), lambda process: record(process.id)
+    )
+
+    async with heartbeat, asyncio.timeout(60):
+        await heartbeat.wait_for_first_renewal()
+    await client.aclose()
+
+
 async def test_worker_process_is_listed_until_it_stops(redis: Redis, valkey: Valkey) -> None:
     process = Worker(valkey.url, "http://127.0.0.1:9/v1", {"MAMBA_WORKER__CONCURRENCY": "7"})
     try:
-        await start_all(process)
-
-        async def listed() -> list[WorkerRecord]:
-            return await WorkerRegistry(redis).alive()
-
-        [found] = await until(listed)
+        await start_all(process)  # returns when the worker has logged its start
+        [found] = await WorkerRegistry(redis).alive()
         assert (found.host, found.pid) == (socket.gethostname(), process.child.pid)
         assert (found.queues, found.running, found.concurrency) == ((keys.MAIN_QUEUE,), 0, 7)
         assert not found.draining
