@@ -6,7 +6,7 @@ Logs contain no headers, and the route's path template instead of the path.
 import logging
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -34,7 +34,13 @@ class RequestLogMiddleware:
             return
         settings = self._live.now
         max_body = settings.limits.body_bytes if settings.logging.include_body else 0
-        exchange = _LoggedExchange(scope, receive, send, max_body_bytes=max_body)
+        exchange = _LoggedExchange(
+            scope,
+            receive,
+            send,
+            max_body_bytes=max_body,
+            quiet_routes=settings.logging.quiet_routes,
+        )
         try:
             await self._app(scope, exchange.receive, exchange.send)
         finally:
@@ -42,8 +48,17 @@ class RequestLogMiddleware:
 
 
 class _LoggedExchange(Exchange):
-    def __init__(self, scope: Scope, receive: Receive, send: Send, *, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        max_body_bytes: int,
+        quiet_routes: Collection[str],
+    ) -> None:
         super().__init__(scope, receive, send)
+        self._quiet_routes = quiet_routes
         self._body_room = max_body_bytes
         self._body: list[bytes] = []
         self._started_at = time.perf_counter()
@@ -62,8 +77,9 @@ class _LoggedExchange(Exchange):
         stream = self.outcome if self._is_stream else None
         method, route, status = self.scope["method"], self.route, self._status
         count_request(RequestOutcome(method, route, status, self._seconds_to_response, stream))
+        is_quiet = route in PROBE_ROUTES or f"{method} {route}" in self._quiet_routes
         log.log(
-            logging.DEBUG if route in PROBE_ROUTES and status < 400 else logging.INFO,
+            logging.DEBUG if is_quiet and 0 < status < 400 else logging.INFO,
             "request.finished",
             message="Request finished",
             **self._fields(),

@@ -32,6 +32,7 @@ from shared.settings import Settings, load_settings
 #: Defaults for development. They apply to settings that no source sets.
 _DEFAULTS = {
     ("logging", "format"): "console",
+    ("logging", "quiet_routes"): '["GET /chats"]',  # the playground polls it
     ("playground", "enabled"): "true",
     ("server", "host"): "127.0.0.1",
     ("server", "shutdown_grace_seconds"): "2",

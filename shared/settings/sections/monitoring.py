@@ -19,6 +19,12 @@ class LoggingSettings(Section):
         default="json", description="Log format: JSON lines, or readable text"
     )
     include_body: bool = Field(default=False, description="Log request bodies, including prompts")
+    quiet_routes: tuple[Annotated[str, Field(pattern=r"^[A-Z]+ /", max_length=200)], ...] = Field(
+        default=(),
+        max_length=100,
+        description="Routes whose successful requests are logged at level DEBUG, such as"
+        " `GET /chats`. `mamba dev` sets this one, because an open playground polls it",
+    )
 
 
 class MetricsSettings(Section):

@@ -115,6 +115,23 @@ async def test_successful_probe_is_logged_at_debug(client: httpx.AsyncClient, li
     ]
 
 
+async def test_only_successful_requests_of_quiet_routes_are_debug(
+    logged_app: LoggedApp, client: httpx.AsyncClient, lines: Lines
+) -> None:
+    quiet = LoggingSettings(quiet_routes=("POST /chat", "GET /broken"))
+    logged_app.live.replace(Settings(logging=quiet))
+
+    await client.post("/chat", content=b"{}")
+    await client.get("/chat")
+    await client.get("/broken")
+
+    assert [(line["status"], line["log_level"]) for line in lines] == [
+        (200, "debug"),
+        (405, "info"),
+        (None, "info"),
+    ]
+
+
 async def test_failed_request_is_logged(client: httpx.AsyncClient, lines: Lines) -> None:
     await client.get("/broken")
 

@@ -44,6 +44,11 @@ def test_dev_serves_demo_model_and_ctrl_c_ends_all(tmp_path: Path) -> None:
         again = httpx.get(f"http://127.0.0.1:{running.port}/chat/{chat}/stream", timeout=30)
         assert answer_text(again) == answer_text(response)
 
+        # The playground polls this route.
+        assert httpx.get(f"http://127.0.0.1:{running.port}/chats?state=live").status_code == 200
+        until(lambda: "/chat/{chat_id}/stream" in running.output)
+        assert "/chats" not in running.output
+
         running.press_ctrl_c()
         assert running.process.wait(timeout=15) == 0
         assert_all_ended(running)
