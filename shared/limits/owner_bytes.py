@@ -27,9 +27,11 @@ local function expire_with_runs(bytes, stored, now)
   end
 end
 local function total_bytes(bytes, stored, now)
-  for _, id in ipairs(redis.call('ZRANGE', stored, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)) do
-    set_bytes(bytes, stored, id, 0)
-  end
+  local total = redis.call('HGET', bytes, 'total')
+  if not total then return 0 end
+  local expired = redis.call('ZRANGE', stored, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
+  if #expired == 0 then return tonumber(total) end
+  for _, id in ipairs(expired) do set_bytes(bytes, stored, id, 0) end
   return tonumber(redis.call('HGET', bytes, 'total') or '0')
 end
 """

@@ -5,7 +5,8 @@
 PUSH_WAKEUP = """
 local function push_wakeup(wakeup, ttl_ms)
   local tokens = redis.call('LLEN', wakeup)
-  if tokens < 1000 then redis.call('LPUSH', wakeup, '1') end
+  if tokens >= 1000 then return end
+  redis.call('LPUSH', wakeup, '1')
   if tokens == 0 then redis.call('PEXPIRE', wakeup, ttl_ms or 60000)
   else keep(wakeup, ttl_ms or 60000) end
 end

@@ -9,10 +9,15 @@ Each parameter is a Lua local of the same name. `int` and `float` arrive as numb
 as a string. Every script can call `now_ms()` and `now_us()`, the time of the Redis server, and
 `keep(key, ttl_ms)`, which extends the TTL of a key and never shortens it.
 
+The parts of a script can define functions for many scripts. Those that a script does not use are
+left out, because Lua creates them in each call. Such a function starts with `local function` at the
+beginning of a line. It ends on the same line, or at the next line that is `end`.
+
 A script that ends or stops something must also work when the memory of Redis is used up: pass
 `when_full=True`. All other scripts fail then, at their first command that needs memory.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha1
 from inspect import Parameter, signature
@@ -57,6 +62,12 @@ local function keep(key, ttl_ms)
 end
 """
 
+#: How many values Lua copies into a table at once, which is faster than one by one.
+_MAX_UNPACKED = 1000
+_FUNCTION = re.compile(r"^local function (\w+)\((?:.* end|(?s:.*?)\nend)\n", re.MULTILINE)
+_WORD = re.compile(r"\w+")
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+
 
 class RedisScript(Generic[P, ReplyT]):
     """A Lua script. It is sent to a server once and then called by its hash."""
@@ -68,7 +79,8 @@ class RedisScript(Generic[P, ReplyT]):
         self._keys = _Values("KEYS", {name: hint for name, hint in hints.items() if _is_key(hint)})
         self._args = _Values("ARGV", {n: hint for n, hint in hints.items() if n not in self._keys})
         flags = WHEN_FULL if when_full else ""
-        self.text = f"{flags}{self._keys.locals()}{self._args.locals()}{_FUNCTIONS}{body}"
+        lua = _without_unused_functions(f"{_FUNCTIONS}{body}")
+        self.text = f"{flags}{self._keys.locals()}{self._args.locals()}{lua}"
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, redis: Redis, *_: P.args, **parameters: P.kwargs) -> ReplyT:
@@ -108,6 +120,22 @@ def redis_script(
     return lambda declaration: RedisScript(declaration, "".join(lua), when_full=when_full)
 
 
+def _without_unused_functions(lua: str) -> str:
+    """Remove the functions whose names do not follow later, and the lines that are comments."""
+    lua = _COMMENT.sub("", lua)
+    kept: list[str] = []
+    words: set[str] = set()
+    end = len(lua)
+    for function in reversed([*_FUNCTION.finditer(lua)]):
+        kept.append(lua[function.end() : end])
+        words.update(_WORD.findall(kept[-1]))
+        if function[1] in words:
+            kept.append(function[0])
+            words.update(_WORD.findall(function[0]))
+        end = function.start()
+    return lua[:end] + "".join(reversed(kept))
+
+
 class _Values:
     """The parameters that a script receives in one of the tables `KEYS` and `ARGV`."""
 
@@ -142,11 +170,14 @@ class _Values:
             number = self._hints[name] in (int, float)
             yield f"local {name} = " + (f"tonumber({value})" if number else value)
         if self._rest is not None:
-            count = len(self._single)
-            yield f"local {self._rest} = {{}}"
+            before, last = len(self._single), len(self._single) + _MAX_UNPACKED
+            count = f"#{self._table}"
             yield (
-                f"for i = {count + 1}, #{self._table} do"
-                f" {self._rest}[i - {count}] = {self._table}[i] end"
+                f"local {self._rest} ="
+                f" {{unpack({self._table}, {before + 1}, math.min({count}, {last}))}}"
+            )
+            yield (
+                f"for i = {last + 1}, {count} do {self._rest}[i - {before}] = {self._table}[i] end"
             )
 
 

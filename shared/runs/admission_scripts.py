@@ -1,14 +1,12 @@
 """The scripts that admit runs. Both make the same decisions, but look up other runs differently.
 
-An owner's set of live runs may contain ended runs whose removal was missed. Such a run becomes one
-of the oldest members, and the scripts check the 16 oldest.
+The checks and the admission are not Lua functions, because a call of a script creates its functions
+again. That takes time for each variable of the script that a function uses.
 """
 
 from typing import TypedDict, Unpack
 
-from shared.limits.budgets import BUDGETS
-from shared.limits.owner_bytes import OWNER_BYTES
-from shared.limits.rate_limit import RATE_BUCKET
+from shared.limits.admission_limits import CHECK_LIMITS, LIMIT_FUNCTIONS
 from shared.queue.chat_queue import CHAT_QUEUE
 from shared.queue.pauses import IS_PAUSED
 from shared.redis.scripts import Arguments, Key, OptionalKey, redis_script
@@ -75,215 +73,123 @@ class AdmissionParameters(TypedDict):
     webhook_check_ms: int
 
 
+#: The state that the checks read and change. `spent` are microseconds of the rate, and `newest` is
+#: the chat's newest run. `superseded` or `waits_for` holds the chat's live runs, separated by
+#: spaces, and `listed_runs` is the length of the chat's queue. `used_bytes` and `usage` belong to
+#: the owner: the bytes of the runs, and the report of the used budgets.
 _STATE = """
 local now_micros = now_us()
 local now = math.floor(now_micros / 1000)
 local interval = requests_per_minute == 0 and 0 or 60000000 / requests_per_minute
-local spent = spent_of(rate, now_micros, interval, burst)
-local superseded, waits_for = '', ''
+local spent = interval == 0 and 0 or spent_of(rate, now_micros, interval, burst)
+local superseded, waits_for, listed_runs, used_bytes, usage = '', '', 0, 0, nil
+local newest = redis.call('GET', chat)
 """
 
-#: Checks the owner's budget. The functions that it uses are only defined if there is one.
-_CHECK_BUDGET = f"""
-local usage_text
-local function check_budget()
-  if budget == '' then return end
-  {BUDGETS}
-  local seconds = math.floor(now / 1000)
-  local periods = periods_at(seconds)
-  local used = used_in(owner_usage, periods)
-  usage_text = usage_report(seconds, periods, used)
-  local number = used_up(split_limits(budget), used, 0, 0)
-  if number then return {{'budget', '', '', number}} end
+#: Returns a refusal, or the run that an earlier call of the same request has admitted. Requires
+#: functions that look up other runs: `is_kept`, `is_live` and `has_ended`. Also
+#: `superseded_before`, the runs that this one superseded when it was admitted.
+#:
+#: `live` are the chat's live runs in order. `orphan` is one of them whose job is in no queue.
+_CHECK = f"""
+if redis.call('EXISTS', admission_mark) == 1 then
+  return {{'admitted', run_id, superseded_before(), math.ceil(spent)}}
 end
-local function with_usage(outcome)
-  outcome[5] = usage_text
-  return outcome
+if idempotency then
+  local used = redis.call('HMGET', idempotency, 'run', 'fingerprint')
+  if used[1] and is_kept(used[1]) then
+    if used[2] ~= fingerprint then return {{'mismatch', '', '', 0}} end
+    return {{'admitted', used[1], '', math.ceil(spent)}}
+  end
 end
-"""
+if is_paused('intake', queue) then return {{'paused', '', '', 0}} end
 
-#: Requires functions that look up other runs: `is_kept`, `is_live` and `has_ended`. Also
-#: `superseded_before`, the runs that this one superseded when it was admitted, and `record_run`,
-#: which stores this one. `superseded` or `waits_for` holds the chat's live runs, separated by
-#: spaces.
-_DECIDE = """
-local function admitted(id, other)
-  return {'admitted', id, other, math.ceil(spent)}
+local live, orphan, is_listed = {{}}, nil, false
+local entries = redis.call('LRANGE', chat_queue, 0, -1)
+listed_runs = #entries
+for _, entry in ipairs(entries) do
+  local id, its_queue = split_entry(entry)
+  is_listed = is_listed or id == newest
+  if is_live(id) then
+    live[#live + 1] = id
+    if not redis.call('ZSCORE', its_queue, id) then orphan = orphan or id end
+  end
 end
-
-local function count_live()
-  local count = redis.call('ZCARD', live_runs)
-  for id in string.gmatch(superseded, '%S+') do
-    if redis.call('ZSCORE', live_runs, id) then count = count - 1 end
-  end
-  return count
+if newest and not is_listed and is_live(newest) then
+  live[#live + 1] = newest
+  orphan = orphan or newest
 end
-
-local function oldest_age(zset)
-  return now - redis.call('ZRANGE', zset, 0, 0, 'WITHSCORES')[2]
-end
-
-local listed_runs = 0
--- Returns the chat's live runs in order, and one of them whose job is in no chat queue, if any.
-local function live_in_chat(newest)
-  local live, orphan, listed = {}, nil, false
-  local entries = redis.call('LRANGE', chat_queue, 0, -1)
-  listed_runs = #entries
-  for _, entry in ipairs(entries) do
-    local id, its_queue = split_entry(entry)
-    listed = listed or id == newest
-    if is_live(id) then
-      live[#live + 1] = id
-      if not redis.call('ZSCORE', its_queue, id) then orphan = orphan or id end
-    end
-  end
-  if newest and not listed and is_live(newest) then
-    live[#live + 1] = newest
-    orphan = orphan or newest
-  end
-  return live, orphan
-end
-
-local function check_chat()
-  local newest = redis.call('GET', chat)
-  local live, orphan = live_in_chat(newest)
-  local continued = string.match(continued_runs, '%S+$')
-  if continued and newest ~= continued and #live == 0 then return {'not_newest', '', '', 0} end
-  if #live == 0 then return end
-  if when_busy == 'supersede' and (not continued or newest == continued) then
-    superseded = table.concat(live, ' ')
-    return
-  end
-  if when_busy ~= 'queue' or continued or orphan then
-    return {'occupied', orphan or live[1], '', 0}
-  end
-  if #live > max_waiting then
-    return {'chat_queue', '', '', now - (redis.call('ZSCORE', chat_runs, live[1]) or now)}
-  end
+local continued = string.match(continued_runs, '%S+$')
+if #live == 0 then
+  if continued and newest ~= continued then return {{'not_newest', '', '', 0}} end
+elseif when_busy == 'supersede' and (not continued or newest == continued) then
+  superseded = table.concat(live, ' ')
+elseif when_busy ~= 'queue' or continued or orphan then
+  return {{'occupied', orphan or live[1], '', 0}}
+elseif #live > max_waiting then
+  return {{'chat_queue', '', '', now - (redis.call('ZSCORE', chat_runs, live[1]) or now)}}
+else
   waits_for = table.concat(live, ' ')
 end
+{CHECK_LIMITS}
+"""
 
-local function check_live_runs()
-  if max_live_runs == 0 or count_live() < max_live_runs then return end
-  for _, id in ipairs(redis.call('ZRANGE', live_runs, 0, 15)) do
-    if has_ended(id) then redis.call('ZREM', live_runs, id) end
-  end
-  if count_live() >= max_live_runs then return {'runs', '', '', oldest_age(live_runs)} end
-end
-
-local used_bytes = 0
-local function check_owner_bytes()
-  if max_owner_bytes == 0 then return end
-  used_bytes = total_bytes(owner_bytes, owner_stored, now)
-  if used_bytes + run_bytes <= max_owner_bytes then return end
-  local first = redis.call('ZRANGE', owner_stored, 0, 0, 'WITHSCORES')[2]
-  return {'bytes', '', '', math.max(0, (first or now) - now)}
-end
-
--- INFO takes longer than the rest of a check, so its result counts for a moment, except for large
--- payloads.
-local function memory_is_short()
-  if max_memory_share == 0 then return false end
-  if #payload < 65536 and redis.call('EXISTS', memory_checked) == 1 then return false end
-  local info = redis.pcall('INFO', 'memory')
-  if type(info) ~= 'string' then return false end  -- not permitted on some hosted servers
-  local used = tonumber(string.match(info, 'used_memory:(%d+)') or '0')
-  local limit = tonumber(string.match(info, 'maxmemory:(%d+)') or '0')
-  if limit > 0 and used + #payload > limit * max_memory_share then return true end
-  redis.call('SET', memory_checked, '1', 'PX', 100)
-  return false
-end
-
--- Background jobs do not use up the depth of interactive ones.
-local function queue_is_full()
-  if max_queue_depth == 0 then return false end
-  local waiting = redis.call('ZCOUNT', queue, '-inf', now)
-  if waiting >= max_queue_depth and class_of(fair_owner) == 0 then
-    waiting = waiting - redis.call('ZCOUNT', queue, first_background, '(' .. first_real)
-  end
-  return waiting >= max_queue_depth
-end
-
-local function decide()
-  if redis.call('EXISTS', admission_mark) == 1 then return admitted(run_id, superseded_before()) end
-  if idempotency then
-    local used = redis.call('HMGET', idempotency, 'run', 'fingerprint')
-    if used[1] and is_kept(used[1]) then
-      if used[2] ~= fingerprint then return {'mismatch', '', '', 0} end
-      return admitted(used[1], '')
-    end
-  end
-  if is_paused('intake', queue) then return {'paused', '', '', 0} end
-  local refusal = check_chat()
-  if refusal then return refusal end
-  if interval > 0 and is_empty(spent, interval, burst) then
-    return {'rate', '', '', math.ceil(spent)}
-  end
-  refusal = check_budget()
-  if refusal then return refusal end
-  refusal = check_live_runs()
-  if refusal then return refusal end
-  refusal = check_owner_bytes()
-  if refusal then return refusal end
-  if queue_is_full() then
-    return {'queue', '', '', now - oldest_due(queue, now)}
-  end
-  if memory_is_short() then return {'memory', '', '', 0} end
-end
-
-local function admit()
-  record_run()
-  redis.call('SET', chat, run_id, 'PX', ttl_ms)
+#: Admits a run that has been recorded. A chat without a newest run has no runs.
+_ADMIT = """
+redis.call('SET', chat, run_id, 'PX', ttl_ms)
+local number = now
+if newest then
   local last = redis.call('ZRANGE', chat_runs, -1, -1, 'WITHSCORES')[2]
-  if last then redis.call('ZREMRANGEBYSCORE', chat_runs, '-inf', now - 2 * ttl_ms) end
-  redis.call('ZADD', chat_runs, math.max(now, (tonumber(last) or 0) + 1), run_id)
-  redis.call('PEXPIRE', chat_runs, ttl_ms)
-  redis.call('SET', job, payload, 'PX', ttl_ms)
-  redis.call('HSET', share, 'owner', fair_owner, 'weight', weight)
-  redis.call('PEXPIRE', share, ttl_ms)
-  if waits_for ~= '' then
-    redis.call('ZADD', queue, now + recheck_ms, run_id)
-  elseif superseded ~= '' then
-    redis.call('ZADD', queue, now + supersede_ms, run_id)
-  else
-    enter_for(fair_owner, weight, queue, run_id, now, ttl_ms)
-    push_wakeup(wakeup, ttl_ms)
-  end
-  if waits_for == '' and listed_runs > 0 then redis.call('DEL', chat_queue) end
-  redis.call('RPUSH', chat_queue, run_id .. ' ' .. queue)
-  redis.call('PEXPIRE', chat_queue, ttl_ms)
-  redis.call('SET', chat_of(run_id), chat_queue, 'PX', ttl_ms)
-  publish_change(chat_queue)
-  if math.abs(now - (redis.call('ZSCORE', queue_names, queue_name) or 0)) > 1000 then
-    redis.call('ZREMRANGEBYSCORE', queue_names, '-inf', now - ttl_ms)
-    redis.call('ZADD', queue_names, now, queue_name)
-    redis.call('PEXPIRE', queue_names, ttl_ms)
-  end
-  redis.call('ZREMRANGEBYSCORE', live_runs, '-inf', now - ttl_ms)
-  redis.call('ZADD', live_runs, now, run_id)
-  if max_owner_bytes > 0 then
-    redis.call('HSET', owner_bytes, run_id, string.format('%d', run_bytes),
-      'total', string.format('%d', used_bytes + run_bytes))
-    redis.call('ZADD', owner_stored, now + ttl_ms, run_id)
-    for id in string.gmatch(continued_runs, '%S+') do
-      redis.call('ZADD', owner_stored, 'XX', now + ttl_ms, id)
-    end
-    redis.call('PEXPIRE', owner_bytes, ttl_ms)
-    redis.call('PEXPIRE', owner_stored, ttl_ms)
-  end
-  if webhook_check_ms > 0 then
-    redis.call('ZADD', webhook_runs, now + webhook_check_ms, run_id)
-    keep(webhook_runs, ttl_ms)
-  end
-  if interval > 0 then spent = take(rate, now_micros, interval, spent) end
-  if idempotency then
-    redis.call('HSET', idempotency, 'run', run_id, 'fingerprint', fingerprint)
-    redis.call('PEXPIRE', idempotency, ttl_ms)
-  end
-  redis.call('PEXPIRE', queue, ttl_ms)
-  redis.call('PEXPIRE', live_runs, ttl_ms)
-  return admitted(run_id, superseded)
+  number = math.max(now, (tonumber(last) or 0) + 1)
+  redis.call('ZREMRANGEBYSCORE', chat_runs, '-inf', now - 2 * ttl_ms)
 end
+redis.call('ZADD', chat_runs, number, run_id)
+redis.call('PEXPIRE', chat_runs, ttl_ms)
+redis.call('SET', job, payload, 'PX', ttl_ms)
+redis.call('HSET', share, 'owner', fair_owner, 'weight', weight)
+redis.call('PEXPIRE', share, ttl_ms)
+if waits_for ~= '' then
+  redis.call('ZADD', queue, now + recheck_ms, run_id)
+elseif superseded ~= '' then
+  redis.call('ZADD', queue, now + supersede_ms, run_id)
+else
+  enter_for(fair_owner, weight, queue, run_id, now, ttl_ms)
+  push_wakeup(wakeup, ttl_ms)
+end
+if waits_for == '' and listed_runs > 0 then redis.call('DEL', chat_queue) end
+redis.call('RPUSH', chat_queue, run_id .. ' ' .. queue)
+redis.call('PEXPIRE', chat_queue, ttl_ms)
+redis.call('SET', chat_of(run_id), chat_queue, 'PX', ttl_ms)
+publish_change(chat_queue)
+if math.abs(now - (redis.call('ZSCORE', queue_names, queue_name) or 0)) > 1000 then
+  redis.call('ZREMRANGEBYSCORE', queue_names, '-inf', now - ttl_ms)
+  redis.call('ZADD', queue_names, now, queue_name)
+  redis.call('PEXPIRE', queue_names, ttl_ms)
+end
+redis.call('ZREMRANGEBYSCORE', live_runs, '-inf', now - ttl_ms)
+redis.call('ZADD', live_runs, now, run_id)
+if max_owner_bytes > 0 then
+  redis.call('HSET', owner_bytes, run_id, string.format('%d', run_bytes),
+    'total', string.format('%d', used_bytes + run_bytes))
+  redis.call('ZADD', owner_stored, now + ttl_ms, run_id)
+  for id in string.gmatch(continued_runs, '%S+') do
+    redis.call('ZADD', owner_stored, 'XX', now + ttl_ms, id)
+  end
+  redis.call('PEXPIRE', owner_bytes, ttl_ms)
+  redis.call('PEXPIRE', owner_stored, ttl_ms)
+end
+if webhook_check_ms > 0 then
+  redis.call('ZADD', webhook_runs, now + webhook_check_ms, run_id)
+  keep(webhook_runs, ttl_ms)
+end
+if interval > 0 then spent = take(rate, now_micros, interval, spent) end
+if idempotency then
+  redis.call('HSET', idempotency, 'run', run_id, 'fingerprint', fingerprint)
+  redis.call('PEXPIRE', idempotency, ttl_ms)
+end
+redis.call('PEXPIRE', queue, ttl_ms)
+redis.call('PEXPIRE', live_runs, ttl_ms)
+return {'admitted', run_id, superseded, math.ceil(spent), usage}
 """
 
 
@@ -292,11 +198,9 @@ end
 @redis_script(
     CHAT_QUEUE,
     IS_PAUSED,
-    RATE_BUCKET,
-    OWNER_BYTES,
+    LIMIT_FUNCTIONS,
     _STATE,
     """
-local run = admission_mark
 local function run_key(id) return string.format(run_key_pattern, id) end
 local function field(id, name)
   return redis.call('HGET', run_key(id), name) or ''
@@ -308,28 +212,26 @@ end
 local function has_ended(id) return not is_live(id) end
 local function is_kept(id) return redis.call('EXISTS', run_key(id)) == 1 end
 local function superseded_before() return field(run_id, 'supersedes') end
-local function record_run()
-  redis.call('HSET', run, 'live_runs', live_runs, 'chat_key', chat, 'idempotency_key',
-    idempotency or '', 'admitted_at', string.format('%d', now), unpack(run_fields))
-  if waits_for ~= '' then redis.call('HSET', run, 'waits_for', waits_for) end
-  if superseded ~= '' then
-    redis.call('HSET', run, 'supersedes', superseded)
-    for id in string.gmatch(superseded, '%S+') do
-      redis.call('HINCRBY', run_key(id), 'stop_requests', 1)
-    end
-  end
-  redis.call('PEXPIRE', run, ttl_ms)
-  for id in string.gmatch(continued_runs, '%S+') do
-    redis.call('PEXPIRE', run_key(id), ttl_ms)
-    redis.call('PEXPIRE', string.format(stream_key_pattern, id), ttl_ms)
+""",
+    _CHECK,
+    """
+local run = admission_mark
+redis.call('HSET', run, 'live_runs', live_runs, 'chat_key', chat, 'idempotency_key',
+  idempotency or '', 'admitted_at', string.format('%d', now), unpack(run_fields))
+if waits_for ~= '' then redis.call('HSET', run, 'waits_for', waits_for) end
+if superseded ~= '' then
+  redis.call('HSET', run, 'supersedes', superseded)
+  for id in string.gmatch(superseded, '%S+') do
+    redis.call('HINCRBY', run_key(id), 'stop_requests', 1)
   end
 end
+redis.call('PEXPIRE', run, ttl_ms)
+for id in string.gmatch(continued_runs, '%S+') do
+  redis.call('PEXPIRE', run_key(id), ttl_ms)
+  redis.call('PEXPIRE', string.format(stream_key_pattern, id), ttl_ms)
+end
 """,
-    _CHECK_BUDGET,
-    _DECIDE,
-    """
-return with_usage(decide() or admit())
-""",
+    _ADMIT,
 )
 def admit(
     *,
@@ -350,8 +252,7 @@ def admit(
 @redis_script(
     CHAT_QUEUE,
     IS_PAUSED,
-    RATE_BUCKET,
-    OWNER_BYTES,
+    LIMIT_FUNCTIONS,
     _STATE,
     """
 local known, unknown = {}, {}
@@ -364,29 +265,28 @@ local function is_live(id) return state_of(id) == 'live' end
 local function has_ended(id) return (state_of(id) or 'live') ~= 'live' end
 local function is_kept(id) return (state_of(id) or 'gone') ~= 'gone' end
 local function superseded_before() return redis.call('GET', admission_mark) end
-local function record_run()
-  redis.call('SET', admission_mark, superseded, 'PX', mark_ttl_ms)
-  for _, id in ipairs(redis.call('ZRANGE', live_runs, 0, 15)) do
-    if redis.call('EXISTS', string.format(job_key_pattern, id)) == 0 then
-      redis.call('ZREM', live_runs, id)
-    end
-  end
-end
+local function check()
 """,
-    _CHECK_BUDGET,
-    _DECIDE,
+    _CHECK,
     """
-local outcome = decide()
+end
+local outcome = check()
 if #unknown > 0 then
   return {outcome and 'read_states' or 'store_run', table.concat(unknown, ' '), '', 0}
 end
-if outcome then return with_usage(outcome) end
-local live = superseded .. waits_for  -- at most one of them is not empty
-if run_is_stored == 0 or (live ~= '' and live ~= stored_live) then
-  return {'store_run', '', live, 0}
+if outcome then return outcome end
+local others = superseded .. waits_for  -- at most one of them is not empty
+if run_is_stored == 0 or (others ~= '' and others ~= stored_live) then
+  return {'store_run', '', others, 0}
 end
-return with_usage(admit())
+redis.call('SET', admission_mark, superseded, 'PX', mark_ttl_ms)
+for _, id in ipairs(redis.call('ZRANGE', live_runs, 0, 15)) do
+  if redis.call('EXISTS', string.format(job_key_pattern, id)) == 0 then
+    redis.call('ZREM', live_runs, id)
+  end
+end
 """,
+    _ADMIT,
 )
 def admit_split(
     *,
