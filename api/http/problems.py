@@ -256,7 +256,7 @@ async def _on_disconnect(request: Request, error: Exception) -> Response:  # noq
 
 
 class ProblemMiddleware:
-    """Responds 500 to unexpected errors, and 503 to requests that the server cancels.
+    """Responds with 500 to unexpected errors, and with 503 to requests that the server cancels.
 
     uvicorn cancels requests that outlast its shutdown, and would respond with a plain text.
     Logs the error's type and place without its message, which may contain prompts.
