@@ -42,7 +42,7 @@ def confirm(question: str, refusal: str) -> None:
 
     Raises:
         CommandFailed: with `refusal`, if there is no terminal to ask.
-        typer.Abort: if the user says no.
+        typer.Abort: if the user declines.
     """
     if not sys.stdin.isatty():
         raise CommandFailed(f"{refusal}, confirm with --yes.")

@@ -5,7 +5,7 @@ from mamba.operate.doctor.diagnosis import Diagnosis
 from mamba.operate.table import duration
 from shared.queue.pauses import Pauses, QueuePause
 
-_EFFECTS = {"intake": "new messages are refused", "processing": "no waiting run starts"}
+_EFFECTS = {"intake": "new runs are refused", "processing": "no waiting run starts"}
 
 
 async def check_pauses(deployment: Deployment) -> list[Diagnosis]:

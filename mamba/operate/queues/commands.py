@@ -65,7 +65,7 @@ def show(
 def pause(what: PausedPart, queue: QueueName = None) -> None:
     """Pause the intake or the processing of queues.
 
-    While the intake is paused, new messages receive a 503 with the code intake_paused, and accepted
+    While the intake is paused, new runs are refused (503 intake_paused), and accepted
     runs continue. While the processing is paused, runs are accepted but wait: workers start no
     runs, and continue those that have started. A pause lasts until `mamba queue resume`.
     """

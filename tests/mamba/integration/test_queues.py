@@ -69,7 +69,7 @@ async def test_doctor_warns_of_each_pause(deployment: Deployment, redis: Redis) 
 
     assert (intake.status, processing.status) == ("warning", "warning")
     assert intake.message.startswith("the intake of all queues was paused 0.")
-    assert intake.message.endswith("ago by api_key::ops: new messages are refused")
+    assert intake.message.endswith("ago by api_key::ops: new runs are refused")
     assert intake.fix == "when you are done, run: mamba queue resume intake"
     assert processing.fix == "when you are done, run: mamba queue resume processing main"
     assert queue.status == "warning"

@@ -69,7 +69,7 @@ export function confirmDrain(id: string): void {
 }
 
 export const PAUSE_EFFECTS: Record<Pausable, string> = {
-  intake: 'New messages are refused, and accepted runs continue.',
+  intake: 'New runs are refused, and accepted runs continue.',
   processing: 'Runs are accepted but wait. Workers start none of them, and continue those that have started.',
 };
 
@@ -87,7 +87,7 @@ export function confirmResume(what: Pausable, queue: string | null): void {
   confirmation.value = {
     title: `Resume the ${what}?`,
     target: queue ?? 'all queues',
-    text: what === 'intake' ? 'New messages are accepted again.' : 'Workers start the waiting runs again.',
+    text: what === 'intake' ? 'New runs are accepted again.' : 'Workers start the waiting runs again.',
     confirmLabel: `Resume the ${what}`,
     run: () => send(`resume/${what}${queryOf(queue)}`),
   };

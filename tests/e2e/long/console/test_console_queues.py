@@ -34,7 +34,7 @@ async def test_paused_intake_is_named_until_it_is_resumed(
 ) -> None:
     window.click(".queues button", "Pause intake")
     window.wait_for_text("main", "dialog .id")
-    window.wait_for_text("New messages are refused", "dialog")
+    window.wait_for_text("New runs are refused", "dialog")
     confirm(window, "Pause the intake")
     window.wait_for_text("The intake of the queue main is paused.", ".toast")
     window.wait_for_text("The intake of main is paused.", ".pause")
