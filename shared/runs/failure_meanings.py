@@ -6,7 +6,7 @@ MEANINGS = {
     "content_filter": "withheld by the model's content filter",
     "context_too_long": "the conversation is too long for the model",
     "crash_budget": "its workers crashed too often",
-    "dropped": "arq dropped its job",
+    "dropped": "the payload of its job has expired or is invalid",
     "file_unavailable": "a file of the chat could not be downloaded",
     "file_timeout": "a file of the chat took too long to download",
     "first_token_timeout": "no first token in time",
