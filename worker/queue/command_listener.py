@@ -1,3 +1,5 @@
+"""Receives the commands that are sent to this worker."""
+
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
