@@ -50,10 +50,11 @@ The seed determines the faults and what each client does. Timing also depends on
 
 An interruption is a pause of more than one second in an answer. It is attributed to the newest
 fault that affected the answer when the pause began: a fault of a worker that executed it, of an API
-process that its client used, of Valkey, or of the model. It is measured from the end of that fault,
-without the time in which another such fault was in progress, so the pauses that clients notice
-(see the longest pause above) are longer. The recovery time of a fault is the longest interruption
-that is attributed to it.
+process that its client used, of Valkey, or of the model. If faults coincide, the kill of its worker
+counts as the cause, because the run waits for the worker's lease. The interruption is measured from
+the end of the fault, without the time in which another such fault was in progress, so the pauses
+that clients notice (see the longest pause above) are longer. The recovery time of a fault is the
+longest interruption that is attributed to it.
 
 | fault | injected | interrupted an answer | p50 | p99 | maximum |
 |---|---|---|---|---|---|

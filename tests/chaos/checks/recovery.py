@@ -109,13 +109,17 @@ def _affects(
 
 
 def _cause(affecting: Sequence[InjectedFault], gap: Interruption) -> InjectedFault:
-    """Return the newest fault when the interruption began, or else the first one after that."""
+    """Return the newest fault when the interruption began, or else the first one after that.
+
+    The kill of the run's worker comes first: whatever else happens, the run waits for its lease.
+    """
 
     def start(fault: InjectedFault) -> float:
         return fault.started
 
     before = [f for f in affecting if f.started <= gap.started + _INTERRUPTION_SECONDS]
-    return max(before, key=start) if before else min(affecting, key=start)
+    kills = [fault for fault in before if fault.kind is FaultKind.WORKER_KILL]
+    return max(kills or before, key=start) if before else min(affecting, key=start)
 
 
 def _undisturbed(start: float, end: float, faults: Sequence[InjectedFault]) -> float:

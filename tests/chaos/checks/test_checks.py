@@ -138,6 +138,19 @@ def test_recovery_counts_from_the_end_of_its_cause() -> None:
     }
 
 
+def test_interruption_after_the_kill_of_its_worker_belongs_to_it() -> None:
+    view = AnswerView(QUESTION, run_id="run", times=[0.0, 1.0, 4.5])
+    kill = InjectedFault(FaultKind.WORKER_KILL, 1.0, 1.0, frozenset(["7"]))
+    storm = InjectedFault(FaultKind.CLIENT_STORM, 1.1, 1.5)
+
+    assert recoveries([kill, storm], [view], {"run": frozenset(["7"])}) == {
+        FaultKind.WORKER_KILL: [pytest.approx(3.1)]
+    }
+    assert recoveries([kill, storm], [view], {"run": frozenset(["8"])}) == {
+        FaultKind.CLIENT_STORM: [pytest.approx(3.0)]
+    }
+
+
 def test_recovery_from_a_silent_model_counts_from_the_timeout() -> None:
     silence = InjectedFault(FaultKind.MODEL_SILENT_STREAM, 8.0, 8.0)
     view = AnswerView(QUESTION, run_id="run", model_fault=silence, times=[9.0, 9.9, 12.4])
