@@ -40,6 +40,7 @@ from shared.processes.open_files import raise_open_file_limit
 from shared.processes.registry import ProcessHeartbeat, ProcessIdentity, ProcessRecord
 from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
+from shared.providers.names import default_model_name
 from shared.queue.job_queue import JobQueue
 from shared.queue.operator_actions import OperatorActions
 from shared.queue.pauses import Pauses
@@ -114,7 +115,7 @@ async def open_process(
 
 async def _compose(live: LiveSettings, agent_file: AgentFile, stack: AsyncExitStack) -> Process:
     settings = live.now
-    MODEL_LABELS.add(settings.openai.default_model)
+    MODEL_LABELS.add(default_model_name(settings))
     url, max_connections = settings.redis.url, settings.redis.max_connections
     client = connect(url, name=_NAME, max_connections=max_connections)
     redis = BoundedClient(client, max_calls=max_connections)

@@ -22,7 +22,7 @@ from shared.processes.open_files import raise_open_file_limit
 from shared.processes.registry import ProcessHeartbeat, ProcessIdentity
 from shared.processes.vanished import VanishedWorkers
 from shared.processes.workers import WorkerRegistry
-from shared.providers.names import DEMO_HINT
+from shared.providers.names import DEMO_HINT, default_model_name
 from shared.queue.job import GENERATE_TITLE, RUN_CHAT, dump_job, load_job
 from shared.queue.operator_actions import OperatorActions
 from shared.redis import keys
@@ -131,7 +131,7 @@ async def _compose(
     live: LiveSettings, worker_id: str, stack: AsyncExitStack, stop: asyncio.Event
 ) -> tuple[LeaseWorker, Stores]:
     settings = live.now
-    MODEL_LABELS.add(settings.openai.default_model)
+    MODEL_LABELS.add(default_model_name(settings))
     name = f"mamba-worker:{worker_id}"
     max_connections = settings.redis.max_connections
     pool = open_pool(settings.redis.url, name=name, max_connections=max_connections)

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from pydantic import BaseModel, Field
 
 from shared.providers.health import ProviderReports
-from shared.providers.names import ModelName, default_model, is_model_allowed, providers_of
+from shared.providers.names import (
+    DEMO_MODEL,
+    ModelName,
+    default_model,
+    is_model_allowed,
+    providers_of,
+)
 from shared.redis.client import REDIS_UNAVAILABLE, Redis
 from shared.settings.live_settings import LiveSettings
 from shared.single_flight import SingleFlightCache
@@ -31,7 +37,7 @@ class Model(BaseModel):
     demo: bool = Field(description="Whether it is the built-in demo model")
 
 
-DEMO = Model(id="demo", name="Demo", provider="mamba", default=True, demo=True)
+DEMO = Model(id=DEMO_MODEL, name="Demo", provider="mamba", default=True, demo=True)
 
 
 class ModelList:

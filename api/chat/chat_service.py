@@ -168,7 +168,8 @@ class ChatService:
                 continues=(*previous.continues, previous.id),
                 priority=chat.priority or previous.priority,
             )
-        model = agent.model or resolve_requested_model(settings, chat.model)
+        fixed_model = None if settings.openai.demo else agent.model
+        model = fixed_model or resolve_requested_model(settings, chat.model)
         return Run(
             id=run_id,
             chat_id=chat.id or f"chat_{run_id}",

@@ -15,6 +15,9 @@ from shared.settings.sections.models import EndpointSettings, Kind
 #: Advice for a deployment with the demo model.
 DEMO_HINT = "set OPENAI_API_KEY to use a real model"
 
+#: The name of the built-in demo model.
+DEMO_MODEL = "demo"
+
 OPENAI_URL = "https://api.openai.com/v1"
 
 
@@ -59,6 +62,11 @@ def parse_model_name(settings: Settings, name: str) -> ModelName:
     return _parser(settings).parse(name)
 
 
+def default_model_name(settings: Settings) -> str:
+    """Return the name of the model that answers requests without a model."""
+    return DEMO_MODEL if settings.openai.demo else settings.openai.default_model
+
+
 def default_model(settings: Settings) -> ModelName:
     return parse_model_name(settings, settings.openai.default_model)
 
@@ -86,11 +94,13 @@ def configured_price(settings: Settings, name: ModelName) -> ModelPriceSettings 
 def resolve_requested_model(settings: Settings, name: str | None) -> str:
     """Return the model name of a request, or the default model's name if it has none.
 
+    The demo model answers all requests if it is on.
+
     Raises:
         InvalidRequest: if the settings do not allow the model.
     """
     if name is None or settings.openai.demo:
-        return name or settings.openai.default_model
+        return default_model_name(settings)
     if not is_model_allowed(settings, parse_model_name(settings, name)):
         patterns = ", ".join(settings.models.allowed)
         raise InvalidRequest(

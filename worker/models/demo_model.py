@@ -43,6 +43,7 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_core import to_json
 
 from shared.agents.display.examples import EXAMPLES
+from shared.providers.names import DEMO_MODEL
 from worker.models.continue_prompt import CONTINUE_PROMPT
 from worker.models.demo_agents import agent_step, failed_step
 from worker.models.demo_tools import requested_call, result_text
@@ -92,7 +93,7 @@ def demo_model(*, delay: float = 0.015) -> Model:
             await asyncio.sleep(delay)
             yield delta
 
-    return FunctionModel(_respond, stream_function=stream, model_name="demo")
+    return FunctionModel(_respond, stream_function=stream, model_name=DEMO_MODEL)
 
 
 async def _respond(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
@@ -148,7 +149,7 @@ def _prompt_text(content: str | Sequence[UserContent]) -> str:
 
 
 async def _fail_with_429() -> None:
-    raise ModelHTTPError(429, "demo")
+    raise ModelHTTPError(429, DEMO_MODEL)
 
 
 async def _reset_connection() -> None:

@@ -96,6 +96,15 @@ def test_matching_models_and_the_default_model_are_allowed(name: str) -> None:
     assert resolve_requested_model(allowing, None) == "gpt-3"
 
 
+@pytest.mark.parametrize("name", [None, "gpt-4o", "o3"])
+def test_demo_model_answers_every_request(name: str | None) -> None:
+    demo = Settings(
+        openai=OpenAISettings(demo=True), models=ModelSettings(allowed=("openai/gpt-4*",))
+    )
+
+    assert resolve_requested_model(demo, name) == "demo"
+
+
 @pytest.mark.parametrize("name", ["o3", "vllm/gpt-4o", "openai/GPT-4o"])
 def test_disallowed_model_error_names_the_field(name: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^model: .*openai/gpt-4\*.*GET /models") as raised:
