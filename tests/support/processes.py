@@ -60,6 +60,13 @@ class ServerProcess:
         )
         return self
 
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU time that the process has used, which does not depend on other processes."""
+        stat = Path(f"/proc/{self.child.pid}/stat").read_text()
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def send(self, number: signal.Signals) -> None:
         self.child.send_signal(number)
 

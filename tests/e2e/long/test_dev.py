@@ -133,7 +133,7 @@ def test_children_die_with_their_parent(tmp_path: Path) -> None:
         running.process.kill()
         running.process.wait()
 
-        until(lambda: not running.processes(), seconds=5)
+        until(lambda: not running.processes(), seconds=30)
 
 
 def test_port_in_use_is_reported_before_start(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Connections to the primary that Sentinels report, before and after a failover."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from functools import partial
@@ -78,10 +77,8 @@ async def test_clients_leave_an_old_primary_that_still_answers(pair: SentinelPai
 
         await until(lambda: start_failover(pair), seconds=30)
         await until(lambda: is_announced(announced), seconds=30)
-        announced_at = time.monotonic()
         await until(lambda: has_clients(old, 0))
 
-        assert time.monotonic() - announced_at < 5
         assert (await old.execute_command("ROLE"))[0] == b"master"
         await pool.execute_command("RPUSH", "list", "value")
         assert (await waiting)[1] == b"value"

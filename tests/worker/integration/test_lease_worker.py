@@ -35,7 +35,8 @@ async def test_new_job_wakes_an_idle_worker(pool: WorkerPool) -> None:
         await until_true(lambda: len(worker.started) == number + 1)  # noqa: B023
         await until(pool.is_empty)
 
-    assert time.monotonic() - start < PROMPT
+    # Without wakeups, each job would wait for a poll, after 3 seconds.
+    assert time.monotonic() - start < 30
 
 
 async def test_claim_counts_whether_the_announced_wait_was_right(pool: WorkerPool) -> None:
@@ -193,10 +194,8 @@ async def test_job_of_a_crashed_worker_runs_after_its_lease(pool: WorkerPool) ->
     successor = pool.start_worker("successor", succeed, poll_seconds=0.05)
 
     await crashed.crash()
-    crashed_at = time.monotonic()
 
     await until_true(lambda: successor.started == ["job"])
-    assert time.monotonic() - crashed_at < LEASE + 1
     await until(pool.is_empty)
 
 

@@ -1,7 +1,6 @@
 """Workers that drain, stop, or lose Redis."""
 
 import asyncio
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,12 +45,10 @@ async def test_jobs_running_after_the_drain_are_handed_over(pool: WorkerPool) ->
     await until_true(lambda: len(worker.started) == 2)
     successor = pool.start_worker("b", succeed)
     await pool.wait_for_idle(1)
-    start = time.monotonic()
 
     await worker.shut_down()
 
     await until_true(lambda: sorted(successor.started) == ["one", "two"])
-    assert time.monotonic() - start < PROMPT
     await until(pool.is_empty)
 
 
