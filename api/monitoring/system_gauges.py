@@ -180,9 +180,11 @@ def _of_queues(queues: Sequence[QueueSnapshot]) -> _Values:
 
 
 def _runs_by_state(queue: QueueSnapshot) -> dict[str, int]:
+    background = 0 if queue.held else queue.background
     return {
-        "waiting": queue.waiting - queue.background,
-        "background": queue.background,
+        "waiting": queue.waiting - queue.held - background,
+        "background": background,
+        "held": queue.held,
         "running": queue.running,
         "deferred": queue.deferred,
     }

@@ -57,6 +57,8 @@ class QueueSnapshot(_SnapshotModel):
     deferred: int
     #: How many of the waiting runs are background runs.
     background: int = 0
+    #: How many of the waiting runs do not start because an operator has paused the processing.
+    held: int = 0
     #: Wait of the oldest waiting interactive run in milliseconds.
     oldest_wait_ms: int
     #: Expected wait of an interactive run that would be admitted now; None if it cannot be
@@ -331,6 +333,7 @@ def _queue(
         running=depth.running,
         deferred=depth.deferred,
         background=depth.background,
+        held=depth.unstarted if processing_paused else 0,
         oldest_wait_ms=depth.oldest_wait_ms,
         expected_wait_ms=(
             None if processing_paused else _expected_wait(depth, free_slots=slots - slots_used)

@@ -124,19 +124,46 @@ def _action(event: ActionEvent, what: Pausable, queue: str | None, operator: str
     return OperatorAction(event=event, operator=operator, fields=fields).model_dump_json()
 
 
-@redis_script("""
-if redis.call('EXISTS', pauses) == 1 then redis.call('PEXPIRE', pauses, ttl_ms) end
-return redis.call('HGETALL', pauses)
-""")
+#: Lua that keeps a list of one entry for each pause of a processing: KEDA can read the length of a
+#: list, but no field of a hash. `marker_of` returns its key, or nil for the pause of an intake.
+_MARKER = f"""
+local function marker_of(field)
+  local what, queue = string.match(field, '^(%S+) ?(.*)$')
+  if what ~= 'processing' then return end
+  return queue == '' and '{keys.PROCESSING_PAUSED}'
+    or string.format('{keys.processing_paused("%s")}', queue)
+end
+"""
+
+
+@redis_script(
+    _MARKER,
+    """
+if redis.call('EXISTS', pauses) == 0 then return {} end
+redis.call('PEXPIRE', pauses, ttl_ms)
+local found = redis.call('HGETALL', pauses)
+for i = 1, #found, 2 do
+  local marker = marker_of(found[i])
+  if marker then redis.call('PEXPIRE', marker, ttl_ms) end
+end
+return found
+""",
+)
 def _read(*, pauses: Key, ttl_ms: int) -> list[bytes]: ...
 
 
 @redis_script(
     ADD_ACTION,
+    _MARKER,
     """
 local entry = string.format('%.0f', now_ms()) .. ' ' .. operator
 if redis.call('HSETNX', pauses, field, entry) == 0 then return 0 end
 redis.call('PEXPIRE', pauses, ttl_ms)
+local marker = marker_of(field)
+if marker then
+  redis.call('RPUSH', marker, '1')
+  redis.call('PEXPIRE', marker, ttl_ms)
+end
 add_action()
 return 1
 """,
@@ -156,9 +183,12 @@ def _begin(
 # A worker that finds more waiting jobs wakes the next one.
 @redis_script(
     ADD_ACTION,
+    _MARKER,
     PUSH_WAKEUP,
     """
 if redis.call('HDEL', pauses, field) == 0 then return 0 end
+local marker = marker_of(field)
+if marker then redis.call('DEL', marker) end
 add_action()
 for _, wakeup in ipairs(wakeups) do push_wakeup(wakeup) end
 return 1

@@ -34,6 +34,8 @@ class QueueDepth(NamedTuple):
     background_margin_percent: int = round(DEFAULT_MARGIN * 100)
     #: How many of the waiting jobs are background jobs.
     background: int = 0
+    #: How many of the waiting jobs have not started, so that a pause of the processing holds them.
+    unstarted: int = 0
 
 
 async def queues_with_jobs(redis: Redis) -> list[str]:
@@ -118,6 +120,7 @@ local function depth(queue)
   local count = redis.call('ZCARD', queue)
   local later = count - waiting
   local background = redis.call('ZCOUNT', queue, first_background, '(' .. first_real)
+  local unstarted = redis.call('ZCOUNT', queue, '-inf', '(' .. first_real)
   local wait = 0
   if waiting > 0 then wait = now - oldest_due(queue, now) end
   local margins = redis.call('HMGET', clock_of(queue), 'margin', 'background_margin')
@@ -126,7 +129,7 @@ local function depth(queue)
   local mean = mean_seconds(queue, waiting, later - deferred)
   if mean then mean = math.ceil(mean * 1000) end
   return {waiting, later - deferred, deferred, wait, mean or false, margins[1], margins[2],
-    background}
+    background, unstarted}
 end
 local depths = {}
 for i, queue in ipairs(queues) do depths[i] = depth(queue) end

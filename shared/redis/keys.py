@@ -21,6 +21,8 @@ WORKER_WATCH = "mamba:workers:watch"
 QUEUES = "mamba:queues"
 #: Hash: what operators have paused, in all queues or in one, with the time and the operator.
 PAUSES = "mamba:pauses"
+#: List: one entry while the processing of all queues is paused. KEDA reads its length.
+PROCESSING_PAUSED = "mamba:pauses:processing"
 #: List: what operators have done, as long as no process has logged it, oldest first.
 OPERATOR_ACTIONS = "mamba:operator-actions"
 #: The name of the main queue. Agents can have separate queues.
@@ -174,6 +176,11 @@ def due_times(queue: str) -> str:
 def background_due_times(queue: str) -> str:
     """Sorted set: the same for background jobs."""
     return f"{queue}:due:background"
+
+
+def processing_paused(queue: str) -> str:
+    """List: one entry while the processing of this queue is paused. KEDA reads its length."""
+    return f"{queue}:paused"
 
 
 def virtual_clock(queue: str) -> str:

@@ -1,7 +1,7 @@
 """The chart, rendered by Helm with several sets of values."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -148,15 +148,53 @@ def test_keda_reads_the_queue_key_of_the_code() -> None:
     rendered = ChartCase("pools", (KEDA,)).golden.read_text()
     scaled = of_kind(rendered, "ScaledObject")
 
-    [trigger] = scaled["worker-main"]["spec"]["triggers"]
-    assert trigger["metadata"]["listName"] == keys.QUEUE
-    assert trigger["metadata"]["address"] == "redis.stores:6380"
-    assert trigger["metadata"]["enableTLS"] == "true"
-    assert trigger["metadata"]["databaseIndex"] == "3"
+    for trigger in scaled["worker-main"]["spec"]["triggers"]:
+        assert trigger["metadata"]["address"] == "redis.stores:6380"
+        assert trigger["metadata"]["enableTLS"] == "true"
+        assert trigger["metadata"]["databaseIndex"] == "3"
+    assert lists_of(scaled["worker-main"]["spec"]) == {
+        "paused": keys.PROCESSING_PAUSED,
+        "queue_0": keys.QUEUE,
+        "due_0": keys.due_times(keys.QUEUE),
+        "background_0": keys.background_due_times(keys.QUEUE),
+        "paused_0": keys.processing_paused(keys.QUEUE),
+    }
     deep = scaled["worker-deep"]["spec"]
-    assert deep["advanced"]["scalingModifiers"]["formula"] == "queue_0 + queue_1"
     assert deep["minReplicaCount"] == 0
     assert "worker-fixed" not in scaled
+
+
+SCALED = ("--set", "worker.autoscaling.enabled=true", "--api-versions", KEDA)
+
+
+def lists_of(scaled: Object) -> dict[str, str]:
+    """The Redis keys whose lengths KEDA reads, by their names in its formula."""
+    return {trigger["name"]: trigger["metadata"]["listName"] for trigger in scaled["triggers"]}
+
+
+@pytest.mark.parametrize(
+    ("background", "paused", "demand"),
+    [("true", (), 130), ("true", ("paused",), 50), ("true", ("paused_1",), 60), ("false", (), 60)],
+)
+def test_keda_counts_runs_that_can_start(
+    background: str, paused: tuple[str, ...], demand: int
+) -> None:
+    """Two queues: one has a backlog of interactive runs, one of background runs."""
+    setting = f"worker.autoscaling.countBackground={background}"
+    rendered = template(*REDIS, *SCALED, "--set", f"worker.queues={{main,b}},{setting}")
+    [scaled] = of_kind(rendered, "ScaledObject").values()
+    formula = scaled["spec"]["advanced"]["scalingModifiers"]["formula"]
+    lengths = dict.fromkeys(lists_of(scaled["spec"]), 0)
+    lengths |= {"queue_0": 30, "due_0": 10, "queue_1": 100, "background_1": 70}
+    lengths |= dict.fromkeys(paused, 1)
+
+    assert evaluate(formula, lengths) == demand
+
+
+def evaluate(formula: str, lengths: Mapping[str, int]) -> float:
+    """Evaluate a formula of KEDA."""
+    python = re.sub(r"\(([^?()]+)\?([^:()]+):([^()]+)\)", r"((\2) if (\1) else (\3))", formula)
+    return eval(python, {"__builtins__": {}}, dict(lengths))
 
 
 def test_scaled_pool_sets_no_replica_count() -> None:
@@ -171,8 +209,9 @@ def test_scaled_pool_sets_no_replica_count() -> None:
 def test_pool_queue_names_match_redis_keys() -> None:
     scaled = of_kind(ChartCase("pools").golden.read_text(), "ScaledObject")["worker-deep"]["spec"]
 
-    names = [trigger["metadata"]["listName"] for trigger in scaled["triggers"]]
-    assert names == [keys.queue("research"), keys.queue("code-review")]
+    lists = lists_of(scaled)
+    assert lists["queue_0"] == keys.queue("research")
+    assert lists["queue_1"] == keys.queue("code-review")
     assert keys.queue("main") == "mamba:queue"
 
 

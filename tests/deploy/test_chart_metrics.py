@@ -170,6 +170,7 @@ def test_config_map_has_every_dashboard_with_runbook_link() -> None:
         ({"running": 512, "waiting": 10, "expected": 3}, 512),
         ({"running": 40, "waiting": 0, "expected": 0}, 40),
         ({"running": 0, "waiting": 7}, 7),
+        ({"running": 2, "waiting": 0, "held": 900}, 2),
     ],
 )
 def test_keda_adds_pods_while_the_expected_wait_is_too_long(
@@ -181,6 +182,7 @@ def test_keda_adds_pods_while_the_expected_wait_is_too_long(
     names = {
         "running": f'mamba_queue_runs{{state="running",{labels}}}',
         "waiting": f'mamba_queue_runs{{state="waiting",{labels}}}',
+        "held": f'mamba_queue_runs{{state="held",{labels}}}',
         "expected": f"mamba_queue_expected_wait_seconds{{{labels}}}",
     }
     test = {

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shared.processes.workers import WorkerRegistry
 from shared.providers.health import ProviderReport, ProviderReports
+from shared.queue.pauses import Pauses
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.failure_meanings import MEANINGS
@@ -25,6 +26,7 @@ from tests.support.fakes.proxy import Proxy
 from tests.support.fakes.workers import record, serving
 from tests.support.monitoring.components import checked_settings, save_report
 from tests.support.processes import Valkey
+from tests.support.system.queue_simulation import QueueSimulation
 from tests.support.wait import until
 
 CHAT_BODY = {"messages": [{"role": "user", "content": "a secret of mine"}]}
@@ -68,6 +70,22 @@ async def test_queue_gauge_has_a_value_per_state(redis: Redis, valkey: Valkey) -
     assert samples["mamba_queue_runs", "main", "running"] == 1
     assert samples["mamba_queue_runs", "main", "deferred"] == 1
     assert 60 <= samples["mamba_queue_oldest_wait_seconds", "main"] < 90
+
+
+async def test_waiting_runs_of_a_paused_queue_are_held(redis: Redis, valkey: Valkey) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    await simulation.add("a", 1)
+    await simulation.claim()
+    await simulation.add("a", 1)
+    await simulation.add("a", 1, priority="background")
+    await simulation.hand_over(after=0)  # due again, and it starts during the pause
+    await Pauses(redis).begin("processing", keys.MAIN_QUEUE, operator="ann")
+
+    async with client_of(checked_settings(valkey)) as client:
+        samples = await read(client)
+
+    states = ("waiting", "background", "held")
+    assert [samples["mamba_queue_runs", "main", state] for state in states] == [1, 0, 2]
 
 
 async def test_gauges_report_workers_redis_and_providers(redis: Redis, valkey: Valkey) -> None:

@@ -1,10 +1,13 @@
 """Pauses are stored until they are ended, and workers start no run of a paused queue."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from shared.queue.job_queue import JobQueue
 from shared.queue.operator_actions import OperatorActions
 from shared.queue.pauses import Pauses
+from shared.queue.queue_depth import read_depths
 from shared.queue.queue_positions import QueuePosition, QueuePositions
 from shared.redis import keys
 from shared.redis.client import Redis, redis_time_ms
@@ -61,6 +64,46 @@ async def test_reading_the_pauses_keeps_them(redis: Redis) -> None:
     await pauses.read()
 
     assert await redis.execute_command("PTTL", keys.PAUSES) > 86_400_000
+
+
+async def test_paused_processing_is_a_list_that_keda_can_read(redis: Redis) -> None:
+    pauses = Pauses(redis)
+    markers = [keys.PROCESSING_PAUSED, keys.processing_paused(keys.queue("research"))]
+    for queue in (None, "research"):
+        await pauses.begin("intake", queue, operator=OPERATOR)
+    assert await lengths(redis, markers) == [0, 0]
+
+    for queue in (None, None, "research"):
+        await pauses.begin("processing", queue, operator=OPERATOR)
+    assert await lengths(redis, markers) == [1, 1]
+    await redis.execute_command("PEXPIRE", markers[1], 10_000)
+    await pauses.read()
+    assert await redis.execute_command("PTTL", markers[1]) > 86_400_000
+
+    await pauses.end("processing", None, operator=OPERATOR)
+    assert await lengths(redis, markers) == [0, 1]
+    await pauses.end("processing", "research", operator=OPERATOR)
+    assert await lengths(redis, markers) == [0, 0]
+
+
+async def lengths(redis: Redis, lists: Sequence[str]) -> list[int]:
+    return [await redis.execute_command("LLEN", name) for name in lists]
+
+
+async def test_held_runs_are_those_that_keda_leaves_out(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    await simulation.add("a", 1)
+    await simulation.claim()
+    for _ in range(2):
+        await simulation.add("a", 1)
+    await simulation.add("a", 1, priority="background")
+
+    [depth] = (await read_depths(redis, [keys.MAIN_QUEUE])).values()
+    due = [keys.due_times(keys.QUEUE), keys.background_due_times(keys.QUEUE)]
+    counts = [await redis.execute_command("ZCARD", name) for name in due]
+
+    assert (depth.waiting, depth.unstarted) == (3, 3)
+    assert counts == [2, 1]
 
 
 async def test_pauses_of_a_newer_version_are_ignored(redis: Redis) -> None:
