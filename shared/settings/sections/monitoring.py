@@ -23,7 +23,7 @@ class LoggingSettings(Section):
         default=(),
         max_length=100,
         description="Routes whose successful requests are logged at level DEBUG, such as"
-        " `GET /chats`. `mamba dev` sets this one, because an open playground polls it",
+        " `GET /chats`, which `mamba dev` sets because an open playground polls it",
     )
 
 
