@@ -12,7 +12,7 @@ from shared.limits.budgets import Period, PeriodUsage
 from shared.limits.usage_ledger import OwnerUsage
 from shared.settings import BudgetSettings, Settings
 
-_HEADERS = ("OWNER", "PLAN", "PERIOD", "TOKENS", "BUDGET", "COST", "BUDGET", "RESETS")
+_HEADERS = ("OWNER", "PLAN", "PERIOD", "TOKENS", "TOKEN BUDGET", "COST", "COST BUDGET", "RESETS")
 
 
 async def show_owners(

@@ -40,8 +40,8 @@ async def test_owners_who_used_most_come_first(
         "OWNER",
         "PLAN",
         "PERIOD",
-        *("TOKENS", "BUDGET"),
-        *("COST", "BUDGET"),
+        *("TOKENS", "TOKEN", "BUDGET"),
+        *("COST", "COST", "BUDGET"),
         "RESETS",
     ]
     assert [row.split()[:6] for row in rows] == [
