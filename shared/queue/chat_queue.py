@@ -10,6 +10,7 @@ after `RECHECK_MS`, or as soon as a client follows it.
 from shared.queue.fair_queue import FAIR_QUEUE
 from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis import keys
+from shared.redis.scripts import lua_key
 
 #: When a waiting job becomes due if no earlier job of its chat does that. A claim defers it again
 #: unless it is the first by then.
@@ -24,7 +25,7 @@ CHAT_QUEUE = f"""
 {PUSH_WAKEUP}
 {FAIR_QUEUE}
 local recheck_ms = {RECHECK_MS}
-local function chat_of(id) return string.format('{keys.job_chat("%s")}', id) end
+local function chat_of(id) return {lua_key(keys.job_chat, "id")} end
 local function split_entry(entry)
   local id, queue = string.match(entry, '^(%S+) (.+)$')
   return id, queue
@@ -41,7 +42,7 @@ local function start_first(chat_queue)
       if tonumber(due) > now and redis.call('EXISTS', '{keys.lease("")}' .. id) == 0
           and redis.call('HEXISTS', share_of(id), 'handed_back') == 0 then
         enter(queue, id, now)
-        push_wakeup(string.format('{keys.wakeup("%s")}', queue))
+        push_wakeup({lua_key(keys.wakeup, "queue")})
       end
       return id
     end

@@ -24,7 +24,9 @@ the owed seconds cover its expected duration, multiplied by `1 - background_shar
 A job without an owner, such as one from an older version, has its due time as its score.
 """
 
+from shared.queue.shares.service import SERVICE
 from shared.redis import keys
+from shared.redis.scripts import lua_key
 
 #: Scores from here on are times. All of them are later: this is September 2001.
 FIRST_REAL = 10**12
@@ -33,28 +35,26 @@ FIRST_ESTIMATED = 25 * 10**10
 #: Scores from here to `FIRST_REAL` belong to background jobs.
 FIRST_BACKGROUND = 50 * 10**10
 
-#: Lua functions. `enter` adds a job to the fair order, as a job of the owner in its share, and
-#: `enter_for` as a job of a named owner. `enter_first` returns a job to the order before the other
-#: jobs of its owner, and `move_to_front` moves one before the jobs of all owners. `leave` removes
-#: it from the order. `record_claim` does so too, and starts to count the job's seconds of service.
-#: `record_release` interrupts the count, and `skip_after` leaves out the time since a lease
-#: expired. `record_end` corrects the owner's finish time when the job is removed, and
-#: `record_hand_back` when it will return to the order. `return_to_order` adds a due job to the
-#: order that was handed back or never claimed, unless `record_requeue` has marked it. `next_due`
-#: returns the job to claim next, its score, and what each second of its service adds to the seconds
-#: that are owed to the background class. `repair` corrects what processes of an older version leave
-#: behind, and jobs whose owner is no longer stored. It returns whether background jobs wait.
-#: `oldest_due` returns the time at which the oldest waiting job became due.
+#: Lua functions, with those of `SERVICE`. `enter` adds a job to the fair order, as a job of the
+#: owner in its share, and `enter_for` as a job of a named owner, whose weight may have changed.
+#: `set_weight` changes the weight of an owner. `enter_first` returns a job to the order before the
+#: other jobs of its owner, and `move_to_front` moves one before the jobs of all owners. `leave`
+#: removes it from the order. `return_to_order` adds a due job to the order that was handed back or
+#: never claimed, unless `record_requeue` has marked it. `next_due` returns the job to claim next,
+#: its score, and what each second of its service adds to the seconds that are owed to the
+#: background class. `repair` corrects what processes of an older version leave behind, and jobs
+#: whose owner is no longer stored. It returns whether background jobs wait. `oldest_due` returns
+#: the time at which the oldest waiting job became due.
 FAIR_QUEUE = f"""
 local first_real, first_estimated = {FIRST_REAL}, {FIRST_ESTIMATED}
 local first_background = {FIRST_BACKGROUND}
 local fair_ttl_ms = 3600000
 local max_debt = 3600   -- seconds of service by which an owner can be behind all others
 local tick = 1 / 16384  -- keeps jobs with equal starts in the order of their arrival
-local function share_of(id) return string.format('{keys.job_share("%s")}', id) end
-local function clock_of(queue) return string.format('{keys.virtual_clock("%s")}', queue) end
-local function jobs_of(owner) return string.format('{keys.owner_jobs("%s")}', owner) end
-local function owners_of(queue) return string.format('{keys.waiting_owners("%s")}', queue) end
+local function share_of(id) return {lua_key(keys.job_share, "id")} end
+local function clock_of(queue) return {lua_key(keys.virtual_clock, "queue")} end
+local function jobs_of(owner) return {lua_key(keys.owner_jobs, "owner")} end
+local function owners_of(queue) return {lua_key(keys.waiting_owners, "queue")} end
 local function number_in(key, field) return tonumber(redis.call('HGET', key, field)) end
 local function score_of(queue, id) return tonumber(redis.call('ZSCORE', queue, id)) end
 -- A class is the first of its scores. An owner's jobs of each class have a separate share.
@@ -63,22 +63,20 @@ local function class_of(owner)
 end
 local function field_of(class, name) return class == 0 and name or 'background_' .. name end
 local function due_times_of(queue, class)
-  if class == 0 then return string.format('{keys.due_times("%s")}', queue) end
-  return string.format('{keys.background_due_times("%s")}', queue)
+  if class == 0 then return {lua_key(keys.due_times, "queue")} end
+  return {lua_key(keys.background_due_times, "queue")}
 end
 local function is_exact(class, score) return score < class + first_estimated end
--- If the clock has expired, it continues from the first waiting job: new jobs must not be ahead.
-local function virtual_now(queue, class)
-  local now = number_in(clock_of(queue), field_of(class, 'now'))
-  if now then return now end
+-- `stored` is the virtual time of the clock. If it has expired, it continues from the first waiting
+-- job: new jobs must not be ahead.
+local function virtual_time(queue, class, stored)
+  if stored then return tonumber(stored) end
   local last = '(' .. class + first_estimated
   local first = redis.call('ZRANGEBYSCORE', queue, class, last, 'WITHSCORES', 'LIMIT', 0, 1)[2]
   return first and first + tick or class
 end
--- The jobs that compete in a class: the first waiting job of each owner, and all that do not wait.
-local function competitors(queue, class)
-  local first = redis.call('ZCOUNT', queue, class, '(' .. class + first_estimated)
-  return first + redis.call('ZCOUNT', queue, first_real, '+inf')
+local function virtual_now(queue, class)
+  return virtual_time(queue, class, redis.call('HGET', clock_of(queue), field_of(class, 'now')))
 end
 local function write(key, ...)
   redis.call('HSET', key, ...)
@@ -88,71 +86,99 @@ local function mean_fields(class)
   if class == 0 then return 'interactive_cost', 'interactive_ended' end
   return 'background_cost', 'background_ended'
 end
-local function estimate(queue, owner)
-  local cost = number_in(owner, 'cost')
-  if cost then return cost end
-  local of_class = mean_fields(class_of(owner))
+-- `cost` is the mean duration of the owner's jobs, if it is known.
+local function estimate(queue, class, cost)
+  if cost then return tonumber(cost) end
+  local of_class = mean_fields(class)
   local mean, of_all = unpack(redis.call('HMGET', clock_of(queue), of_class, 'cost'))
   return tonumber(mean or of_all) or 1
 end
-local function start_of(queue, owner)
-  local now = virtual_now(queue, class_of(owner))
-  local finish = number_in(owner, 'finish') or 0
-  return math.max(now, math.min(finish, now + max_debt)), now
+local function start_at(now, finish)
+  return math.max(now, math.min(tonumber(finish) or 0, now + max_debt))
 end
-local function place(queue, owner, id)
-  local start, now = start_of(queue, owner)
+local function place(queue, owner, id, finish)
+  local class = class_of(owner)
+  local now = virtual_now(queue, class)
+  local start = start_at(now, finish)
   redis.call('ZADD', queue, start, id)
-  if start == now then write(clock_of(queue), field_of(class_of(owner), 'now'), now + tick) end
+  if start == now then write(clock_of(queue), field_of(class, 'now'), now + tick) end
 end
+-- Returns whether a job of the owner waits.
 local function place_first(queue, owner)
   while true do
     local id = redis.call('ZRANGE', jobs_of(owner), 0, 0)[1]
-    if not id then return end
+    if not id then return false end
     local score = score_of(queue, id)
     if score and score < first_real then
-      if not is_exact(class_of(owner), score) then place(queue, owner, id) end
-      return
+      if not is_exact(class_of(owner), score) then
+        place(queue, owner, id, redis.call('HGET', owner, 'finish'))
+      end
+      return true
     end
     redis.call('ZREM', jobs_of(owner), id)
   end
 end
-local function add_waiting(owner, number, queue, id, now, ttl_ms)
-  local due_times = due_times_of(queue, class_of(owner))
-  redis.call('ZADD', jobs_of(owner), number, id)
-  redis.call('PEXPIRE', jobs_of(owner), ttl_ms)
+-- Changes the weight of an owner, also for the jobs that wait or run: what the owner is ahead of
+-- virtual time is divided by the new weight instead of `old`, the weight if none is stored.
+local function set_weight(queue, owner, weight, old)
+  local class = class_of(owner)
+  local finish, stored = unpack(redis.call('HMGET', owner, 'finish', 'weight'))
+  local ratio = (stored or old) / weight
+  if ratio == 1 then return end
+  local now = virtual_now(queue, class)
+  local function scaled(time) return time > now and now + (time - now) * ratio or time end
+  write(owner, 'weight', weight, 'finish', scaled(tonumber(finish) or now))
+  local id = redis.call('ZRANGE', jobs_of(owner), 0, 0)[1]
+  local score = id and score_of(queue, id)
+  if score and score >= class and is_exact(class, score) then
+    redis.call('ZADD', queue, scaled(score), id)
+  end
+end
+local function add_waiting(owner, number, queue, id, now, ttl_ms, others_wait)
+  local class, jobs, owners = class_of(owner), jobs_of(owner), owners_of(queue)
+  local due_times = due_times_of(queue, class)
+  redis.call('ZADD', jobs, number, id)
+  redis.call('PEXPIRE', jobs, ttl_ms)
   redis.call('ZADD', due_times, now, id)
   redis.call('PEXPIRE', due_times, ttl_ms)
-  redis.call('ZADD', owners_of(queue), redis.call('ZCARD', jobs_of(owner)), owner)
-  redis.call('PEXPIRE', owners_of(queue), ttl_ms)
+  redis.call('ZADD', owners, others_wait and redis.call('ZCARD', jobs) or 1, owner)
+  redis.call('PEXPIRE', owners, ttl_ms)
 end
 local function enter_for(owner, weight, queue, id, now, ttl_ms)
-  local class = class_of(owner)
   local last = redis.call('ZRANGE', jobs_of(owner), -1, -1, 'WITHSCORES')
-  add_waiting(owner, (tonumber(last[2]) or 0) + 1, queue, id, now, ttl_ms)
-  if not last[1] then return place(queue, owner, id) end
+  local finish, cost, old = unpack(redis.call('HMGET', owner, 'finish', 'cost', 'weight'))
+  if weight and weight ~= (tonumber(old) or 1) then
+    set_weight(queue, owner, weight, 1)
+    finish = redis.call('HGET', owner, 'finish')
+  end
+  add_waiting(owner, (tonumber(last[2]) or 0) + 1, queue, id, now, ttl_ms, last[1])
+  if not last[1] then return place(queue, owner, id, finish) end
+  local class = class_of(owner)
   local ahead = math.max(class, score_of(queue, last[1]) or 0)
   if is_exact(class, ahead) then ahead = ahead + first_estimated end
-  local start = ahead + estimate(queue, owner) / weight
+  local start = ahead + estimate(queue, class, cost) / (weight or old or 1)
   redis.call('ZADD', queue, math.min(start, class + 2 * first_estimated - 1), id)
   place_first(queue, owner)
 end
 local function waiting_ttl(queue) return math.max(60000, redis.call('PTTL', queue)) end
 local function enter(queue, id, now)
-  local owner, weight = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight'))
+  local owner = redis.call('HGET', share_of(id), 'owner')
   if not owner then
     redis.call('ZADD', queue, now, id)
   else
-    enter_for(owner, weight, queue, id, now, waiting_ttl(queue))
+    enter_for(owner, nil, queue, id, now, waiting_ttl(queue))
   end
 end
 -- It takes the start of the owner's first job, which then waits for it.
 local function enter_first(queue, id, now)
   local owner = redis.call('HGET', share_of(id), 'owner')
   local first = redis.call('ZRANGE', jobs_of(owner), 0, 0, 'WITHSCORES')
-  add_waiting(owner, (tonumber(first[2]) or 0) - 1, queue, id, now, waiting_ttl(queue))
+  local number = (tonumber(first[2]) or 0) - 1
+  add_waiting(owner, number, queue, id, now, waiting_ttl(queue), first[1])
   local start = first[1] and score_of(queue, first[1])
-  if not start or not is_exact(class_of(owner), start) then return place(queue, owner, id) end
+  if not start or not is_exact(class_of(owner), start) then
+    return place(queue, owner, id, redis.call('HGET', owner, 'finish'))
+  end
   redis.call('ZADD', queue, start, id, start + first_estimated, first[1])
 end
 local function recount(queue, owner)
@@ -166,9 +192,11 @@ end
 local function leave(queue, id, owner)
   owner = owner or redis.call('HGET', share_of(id), 'owner')
   redis.call('ZREM', due_times_of(queue, owner and class_of(owner) or 0), id)
-  if owner and redis.call('ZREM', jobs_of(owner), id) == 1 then
-    place_first(queue, owner)
+  if not owner or redis.call('ZREM', jobs_of(owner), id) == 0 then return end
+  if place_first(queue, owner) then
     recount(queue, owner)
+  else
+    redis.call('ZREM', owners_of(queue), owner)
   end
 end
 local function move_to_front(queue, id, now)
@@ -180,113 +208,6 @@ local function move_to_front(queue, id, now)
   redis.call('ZADD', queue, math.min(first, 0) - 1, id)
   redis.call('ZADD', due_times, due or now, id)
   keep(due_times, waiting_ttl(queue))
-end
-local function seconds_used(id, now)
-  local used, started = unpack(redis.call('HMGET', share_of(id), 'used', 'started'))
-  local seconds = started and math.max(0, now - started) / 1000 or 0
-  return (tonumber(used) or 0) + seconds
-end
-local function record_release(id, now)
-  if redis.call('HEXISTS', share_of(id), 'started') == 0 then return end
-  redis.call('HSET', share_of(id), 'used', seconds_used(id, now))
-  redis.call('HDEL', share_of(id), 'started')
-end
--- The time after a lease has expired is not service, also if it expired because the clock jumped.
-local function skip_after(expiry, id, now)
-  if expiry < first_real or expiry >= now then return end
-  if redis.call('HEXISTS', share_of(id), 'started') == 0 then return end
-  redis.call('HINCRBY', share_of(id), 'started', math.floor(now - expiry))
-end
--- `owed` are the seconds of service that are owed to the background class. They are limited to an
--- hour, or to the mean duration of a background job.
-local function add_owed(queue, seconds)
-  local owed, cost = unpack(redis.call('HMGET', clock_of(queue), 'owed', 'background_cost'))
-  local limit = math.max(max_debt, tonumber(cost) or 0)
-  owed = (tonumber(owed) or 0) + seconds
-  write(clock_of(queue), 'owed', math.max(-limit, math.min(owed, limit)))
-end
--- `background_part` is the mean part of the claims that background jobs get while some wait.
-local function record_class(queue, id, class, rate, cost, background_share)
-  if class == 0 and not rate then return end
-  local part = number_in(clock_of(queue), 'background_part') or 0.3
-  local claimed = class == 0 and 0 or 1
-  part = part + (claimed - part) / 50
-  write(clock_of(queue), 'background_part', part, 'background_share', background_share)
-  if rate then
-    redis.call('HSET', share_of(id), 'rate', rate)
-    add_owed(queue, rate * cost)
-  end
-end
-local function record_claim(queue, id, score, now, rate, background_share)
-  local owner, weight, cost = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight', 'cost'))
-  if owner and not cost then
-    local class, clock = class_of(owner), clock_of(queue)
-    cost = estimate(queue, owner)
-    local is_placed = score >= class and is_exact(class, score)
-    local start = is_placed and score or start_of(queue, owner)
-    write(owner, 'finish', start + cost / weight)
-    -- Virtual time advances with each claim, so that new owners do not starve an older one.
-    local advance = cost / weight / competitors(queue, class)
-    local virtual = number_in(clock, field_of(class, 'now')) or class
-    write(clock, field_of(class, 'now'), math.max(virtual, start) + advance)
-    redis.call('HSET', share_of(id), 'cost', cost, 'started', now)
-    record_class(queue, id, class, rate, cost, background_share)
-  elseif owner then
-    skip_after(score, id, now)
-    redis.call('HSETNX', share_of(id), 'started', now)
-  end
-  leave(queue, id, owner)
-end
-local function correct_finish(queue, owner, seconds)
-  local class = class_of(owner)
-  local now = virtual_now(queue, class)
-  local finish = math.min((number_in(owner, 'finish') or now) + seconds, now + max_debt)
-  write(owner, 'finish', finish)
-  local id = redis.call('ZRANGE', jobs_of(owner), 0, 0)[1]
-  local score = id and score_of(queue, id)
-  if not score or not is_exact(class, score) then return end
-  local start = math.max(score, finish)
-  if seconds < 0 then start = math.min(score, math.max(now, finish)) end
-  redis.call('ZADD', queue, start, id)
-end
--- The first means are exact.
-local function add_to_mean(mean, ended, used, runs)
-  mean, ended = tonumber(mean) or used, (tonumber(ended) or 0) + 1
-  return math.max(0.01, mean + (used - mean) / math.min(runs, ended)), ended
-end
-local function update_means(queue, owner, used)
-  local cost, ended = unpack(redis.call('HMGET', owner, 'cost', 'ended'))
-  cost, ended = add_to_mean(cost, ended, used, 5)
-  write(owner, 'cost', cost, 'ended', ended)
-  local mean, count = mean_fields(class_of(owner))
-  local all, all_ended, of_class, class_ended = unpack(
-    redis.call('HMGET', clock_of(queue), 'cost', 'ended', mean, count))
-  all, all_ended = add_to_mean(all, all_ended, used, 40)
-  of_class, class_ended = add_to_mean(of_class, class_ended, used, 40)
-  write(clock_of(queue), 'cost', all, 'ended', all_ended, mean, of_class, count, class_ended)
-end
--- Returns the job's owner, if its claim was counted, and its seconds of service.
-local function settle(queue, id, now)
-  local owner, weight, cost, rate = unpack(
-    redis.call('HMGET', share_of(id), 'owner', 'weight', 'cost', 'rate'))
-  if not owner or not cost then return end
-  local used = seconds_used(id, now)
-  correct_finish(queue, owner, (used - cost) / weight)
-  if rate then add_owed(queue, rate * (used - cost)) end
-  return owner, used
-end
-local function record_end(queue, id, now)
-  leave(queue, id)
-  local owner, used = settle(queue, id, now)
-  if owner then update_means(queue, owner, used) end
-  redis.call('DEL', share_of(id))
-end
-local function record_hand_back(queue, id, now)
-  settle(queue, id, now)
-  redis.call('HDEL', share_of(id), 'cost', 'rate', 'used', 'started', 'requeued')
-  if redis.call('HEXISTS', share_of(id), 'owner') == 1 then
-    redis.call('HSET', share_of(id), 'handed_back', 1)
-  end
 end
 -- A job without a cost has no claim. If an operator has requeued it, it is claimed at its due time.
 local function return_to_order(queue, id, now)
@@ -363,4 +284,5 @@ local function oldest_due(queue, now)
   end
   return oldest
 end
+{SERVICE}
 """

@@ -120,6 +120,12 @@ def redis_script(
     return lambda declaration: RedisScript(declaration, "".join(lua), when_full=when_full)
 
 
+def lua_key(key: Callable[[str], str], variable: str) -> str:
+    """Return a Lua expression for a key that contains the value of a Lua variable."""
+    pattern = key(f"' .. {variable} .. '")
+    return f"'{pattern}'"
+
+
 def _without_unused_functions(lua: str) -> str:
     """Remove the functions whose names do not follow later, and the lines that are comments."""
     lua = _COMMENT.sub("", lua)

@@ -1,8 +1,8 @@
 """Claimed jobs: their payloads, the functions that run them, and their outcomes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple, Unpack
 
 import structlog
 from arq.jobs import DeserializationError, deserialize_job_raw
@@ -14,6 +14,7 @@ from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.ended_runs import EndedRunParameters
 from worker.queue import lease_scripts
+from worker.queue.lease_scripts import ClaimParameters
 from worker.telemetry.metrics import count_announced_wait
 
 log = structlog.stdlib.get_logger()
@@ -32,28 +33,10 @@ class ClaimedJob(NamedTuple):
 
 
 async def claim_jobs(
-    redis: Redis,
-    *,
-    queues: Sequence[str],
-    lease_ms: int,
-    count: int,
-    running: int,
-    background_share: float,
-    worker_id: str,
+    redis: Redis, queues: Iterable[str], **parameters: Unpack[ClaimParameters]
 ) -> list[ClaimedJob]:
-    """Claim up to `count` due jobs. `queues` are keys, and `running` counts the worker's jobs.
-
-    Counts the announced waits of the jobs.
-    """
-    claimed = await lease_scripts.claim(
-        redis,
-        queues=queues,
-        lease_ms=lease_ms,
-        count=count,
-        running=running,
-        background_share=background_share,
-        worker_id=worker_id,
-    )
+    """Claim due jobs of these queues, which are keys, and count their announced waits."""
+    claimed = await lease_scripts.claim(redis, queues, **parameters)
     jobs: list[ClaimedJob] = []
     for queue, job_id, payload, announced in claimed:
         try:

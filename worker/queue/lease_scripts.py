@@ -1,6 +1,6 @@
 """The scripts that claim jobs, renew their leases and release them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Literal, TypedDict, Unpack
 
 from shared.limits.owner_bytes import OWNER_BYTES
@@ -18,17 +18,22 @@ from shared.runs.ended_runs import ADD_ENDED_RUN, EndedRunParameters
 _MAX_PAYLOADS = 1_000_000
 
 
+class ClaimParameters(TypedDict):
+    """The parameters of a claim."""
+
+    lease_ms: int
+    #: The largest number of jobs to claim.
+    count: int
+    #: The number of jobs that the worker runs.
+    running: int
+    background_share: float
+    worker_id: str
+
+
 async def claim(
-    redis: Redis,
-    *,
-    queues: Sequence[str],
-    lease_ms: int,
-    count: int,
-    running: int,
-    background_share: float,
-    worker_id: str,
+    redis: Redis, queues: Iterable[str], **parameters: Unpack[ClaimParameters]
 ) -> list[tuple[bytes, bytes, bytes, bytes]]:
-    """Claim up to `count` due jobs of these queues, which are keys. `running` counts own jobs.
+    """Claim due jobs of these queues, which are keys.
 
     Returns the queue, the id, the payload, and the announced wait of each job. The payload is empty
     if it has expired, or if the reply would become too large.
@@ -37,14 +42,10 @@ async def claim(
         redis,
         workers=keys.WORKERS,
         queue_pairs=[key for queue in queues for key in (queue, keys.wakeup(queue))],
-        lease_ms=lease_ms,
-        count=count,
-        running=running,
-        background_share=background_share,
         lease_prefix=keys.lease(""),
-        worker_id=worker_id,
         job_prefix=keys.job(""),
         payload_room=_MAX_PAYLOADS,
+        **parameters,
     )
 
 
@@ -108,8 +109,9 @@ local function claim_next(queue)
   end
   redis.call('ZADD', queue, now + lease_ms, id)
   redis.call('SET', lease_prefix .. id, worker_id, 'PX', lease_ms)
-  record_claim(queue, id, score, now, rate, background_share)
-  claimed[#claimed + 1] = {queue, id, payload_of(id), check_announced_wait(queue, id, now)}
+  local announced = record_claim(queue, id, score, now, rate, background_share)
+  announced = announced and check_announced_wait(queue, id, now)
+  claimed[#claimed + 1] = {queue, id, payload_of(id), announced or ''}
 end
 for _ = 1, count do
   for _, queue in ipairs(queues) do
@@ -131,14 +133,10 @@ def _claim(
     *,
     workers: Key,
     queue_pairs: Keys,
-    lease_ms: int,
-    count: int,
-    running: int,
-    background_share: float,
     lease_prefix: str,
-    worker_id: str,
     job_prefix: str,
     payload_room: int,
+    **parameters: Unpack[ClaimParameters],
 ) -> list[tuple[bytes, bytes, bytes, bytes]]: ...
 
 
