@@ -45,6 +45,7 @@ from shared.queue.job_queue import JobQueue
 from shared.queue.operator_actions import OperatorActions
 from shared.queue.pauses import Pauses
 from shared.queue.queue_positions import QueuePositions
+from shared.queue.shares.weights import WeightUpdater
 from shared.redis.bounded_client import BoundedClient
 from shared.redis.client import Redis, connect
 from shared.redis.failover import watch_failovers
@@ -135,6 +136,7 @@ async def _compose(live: LiveSettings, agent_file: AgentFile, stack: AsyncExitSt
     reaper = OrphanReaper(stores.runs, queue, stores.stream, finalizer)
     lookup = RunLookup(stores.runs, stores.chats, stores.stream)
     draining = Draining(delay_seconds=settings.server.shutdown_delay_seconds)
+    await stack.enter_async_context(WeightUpdater(redis, live))
     positions = await stack.enter_async_context(QueuePositionTracker(QueuePositions(redis)))
     monitor = _system_monitor(stores, live, agents)
     checks = ComponentChecks(stores, live, monitor)

@@ -24,7 +24,7 @@ class OwnerJobs(NamedTuple):
     running: int
     #: How long ago the first waiting job became due; 0 if none waits.
     oldest_wait_ms: int
-    #: Weight of this job.
+    #: Weight of the owner.
     weight: float
     background: bool
 
@@ -88,7 +88,8 @@ local function add(owner)
   local due = first and tonumber(redis.call('ZSCORE', due_times, first)) or now
   added[owner], rows[#rows + 1] = true, {
     id, redis.call('ZCARD', jobs_of(owner)), running[owner] or 0, math.max(0, now - due),
-    redis.call('HGET', share_of(id), 'weight') or '1', class_of(owner) == 0 and 0 or 1,
+    redis.call('HGET', owner, 'weight') or redis.call('HGET', share_of(id), 'weight') or '1',
+    class_of(owner) == 0 and 0 or 1,
   }
 end
 for _, owner in ipairs(redis.call('ZREVRANGE', owners_of(queue), 0, limit - 1)) do add(owner) end

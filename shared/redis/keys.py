@@ -99,7 +99,7 @@ def job_chat(run_id: str) -> str:
 
 
 def job_share(run_id: str) -> str:
-    """Hash: the owner, weight and cost of a job, and its announced wait."""
+    """Hash: the owner of a job with name, plan and weight, the job's cost and announced wait."""
     return f"mamba:job:{run_id}:share"
 
 
@@ -189,7 +189,7 @@ def virtual_clock(queue: str) -> str:
 
 
 def fair_owner(queue: str, owner: str) -> str:
-    """Hash: the virtual finish time of an owner, and the mean duration of the owner's jobs."""
+    """Hash: the virtual finish time and weight of an owner, and the mean duration of the jobs."""
     return f"{queue}:owner:{_digest(owner)}"
 
 

@@ -153,6 +153,8 @@ class Admission:
             payload=payload,
             ttl_ms=self._ttl_ms,
             weight=weight,
+            owner=run.owner,
+            plan=job.plan or "",
             when_busy=when_busy,
             supersede_ms=int(SUPERSEDE_SECONDS * 1000),
             max_waiting=max_waiting,

@@ -48,6 +48,9 @@ class AdmissionParameters(TypedDict):
     ttl_ms: int
     #: Of the owner, in the fair order of waiting jobs.
     weight: float
+    #: The owner's name and plan, which select the weight.
+    owner: str
+    plan: str
     #: What to do if the chat has live runs: `reject`, `supersede` or `queue`.
     when_busy: str
     #: How long to wait for superseded runs.
@@ -146,7 +149,7 @@ end
 redis.call('ZADD', chat_runs, number, run_id)
 redis.call('PEXPIRE', chat_runs, ttl_ms)
 redis.call('SET', job, payload, 'PX', ttl_ms)
-redis.call('HSET', share, 'owner', fair_owner, 'weight', weight)
+redis.call('HSET', share, 'owner', fair_owner, 'weight', weight, 'name', owner, 'plan', plan)
 redis.call('PEXPIRE', share, ttl_ms)
 if waits_for ~= '' then
   redis.call('ZADD', queue, now + recheck_ms, run_id)
@@ -169,8 +172,7 @@ end
 redis.call('ZREMRANGEBYSCORE', live_runs, '-inf', now - ttl_ms)
 redis.call('ZADD', live_runs, now, run_id)
 if max_owner_bytes > 0 then
-  redis.call('HSET', owner_bytes, run_id, string.format('%d', run_bytes),
-    'total', string.format('%d', used_bytes + run_bytes))
+  redis.call('HSET', owner_bytes, run_id, run_bytes, 'total', used_bytes + run_bytes)
   redis.call('ZADD', owner_stored, now + ttl_ms, run_id)
   for id in string.gmatch(continued_runs, '%S+') do
     redis.call('ZADD', owner_stored, 'XX', now + ttl_ms, id)
@@ -217,7 +219,7 @@ local function superseded_before() return field(run_id, 'supersedes') end
     """
 local run = admission_mark
 redis.call('HSET', run, 'live_runs', live_runs, 'chat_key', chat, 'idempotency_key',
-  idempotency or '', 'admitted_at', string.format('%d', now), unpack(run_fields))
+  idempotency or '', 'admitted_at', now, unpack(run_fields))
 if waits_for ~= '' then redis.call('HSET', run, 'waits_for', waits_for) end
 if superseded ~= '' then
   redis.call('HSET', run, 'supersedes', superseded)

@@ -9,6 +9,7 @@ import pytest
 
 from shared.queue.pauses import Pauses
 from shared.redis import keys
+from shared.redis.client import Redis
 from tests.support.processes import Api, ServerProcess, Worker, start_all
 from tests.support.sse_client import Json, SseClient, check_whole, text
 from tests.support.system.running_system import System, kill_process
@@ -37,6 +38,14 @@ async def wait_for_log(process: ServerProcess, event: str, *, times: int = 1) ->
     async def probe() -> bool:
         assert process.child.poll() is None, process.output
         return process.output.count(event) >= times
+
+    await until(probe)
+
+
+async def wait_for_weight(redis: Redis, run_id: str, weight: float) -> None:
+    async def probe() -> bool:
+        found = await redis.execute_command("HGET", keys.job_share(run_id), "weight")
+        return float(found) == weight
 
     await until(probe)
 
@@ -75,7 +84,7 @@ async def test_changed_file_takes_effect_during_a_stream(
     assert (await workerless.run(failed[0].run_id))["attempts"] == "1"
 
 
-async def test_changed_weight_applies_to_the_next_run(
+async def test_changed_weight_applies_to_waiting_and_new_runs(
     workerless: System, sse: SseClient, name: str, tmp_path: Path
 ) -> None:
     async with start_pair(workerless, tmp_path) as (api, _), workerless.redis() as redis:
@@ -85,12 +94,8 @@ async def test_changed_weight_applies_to_the_next_run(
             (tmp_path / "mamba.env").write_text(f"MAMBA_QUEUE__WEIGHTS={weights}\n")
             await wait_for_log(api, "settings.reloaded")
             async with sse.ask(f"{api.url}/chat", f"{name}-next") as second:
-                found = [
-                    await redis.execute_command("HGET", keys.job_share(stream.run_id), "weight")
-                    for stream in (first, second)
-                ]
-
-    assert [float(weight) for weight in found] == [1, 4]
+                for stream in (first, second):
+                    await wait_for_weight(redis, stream.run_id, 4)
 
 
 async def test_sighup_reloads_and_invalid_settings_are_rejected(

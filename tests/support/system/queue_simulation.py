@@ -13,6 +13,7 @@ from shared.queue.fair_queue import FIRST_BACKGROUND
 from shared.queue.job_queue import JobQueue
 from shared.queue.queue_depth import read_depths
 from shared.queue.queue_positions import QueuePositions
+from shared.queue.shares.weights import apply_weights
 from shared.redis import keys
 from shared.redis.client import Redis, redis_time_ms
 from shared.runs.admission import Admission
@@ -82,6 +83,10 @@ class QueueSimulation:
         await self.redis.execute_command("ZADD", _QUEUE, now - 1, name)
         await self.redis.execute_command("PEXPIRE", _QUEUE, _LEASE_MS)
         return name
+
+    async def set_weights(self, weights: Mapping[str, float]) -> None:
+        """Change the weights of owners. All others have weight 1 from then on."""
+        await apply_weights(self.redis, lambda owner, _: weights.get(owner, 1.0))
 
     async def announce(self, name: str) -> None:
         """Announce the wait of a job, if it waits and its wait can be estimated."""

@@ -70,6 +70,43 @@ async def test_backlogged_owners_get_work_in_proportion_to_weight(
 
 
 @simulated
+@given(
+    slots,
+    st.dictionaries(st.sampled_from("abc"), st.tuples(durations, weights, weights), min_size=2),
+    st.floats(0.2, 0.8),
+)
+async def test_changed_weights_are_honored_by_waiting_runs(
+    redis: Redis, count: int, owners: dict[str, tuple[float, float, float]], part: float
+) -> None:
+    simulation = await _simulation(redis, count)
+    longest = max(seconds for seconds, _, _ in owners.values())
+    added = {
+        owner: min(80, int(12 * count * longest / seconds) + 1)
+        for owner, (seconds, _, _) in owners.items()
+    }
+    for owner, (seconds, weight, _) in owners.items():
+        for _ in range(added[owner]):
+            await simulation.add(owner, seconds, weight=weight)
+
+    await simulation.claim()
+    while all(simulation.claims_of(owner) < part * jobs for owner, jobs in added.items()):
+        await simulation.end_next()
+        await simulation.claim()
+    before = dict(simulation.work)
+    await simulation.set_weights({owner: new for owner, (_, _, new) in owners.items()})
+    while all(simulation.claims_of(owner) < jobs for owner, jobs in added.items()):
+        await simulation.end_next()
+        await simulation.claim()
+
+    shares = [
+        (simulation.work[owner] - before.get(owner, 0)) / new
+        for owner, (_, _, new) in owners.items()
+    ]
+    lightest = min(new for _, _, new in owners.values())
+    assert max(shares) - min(shares) <= 3 * (count + 1) * longest / lightest
+
+
+@simulated
 @given(slots, st.lists(st.tuples(st.sampled_from("ab"), durations), max_size=60))
 async def test_jobs_of_one_owner_start_in_order_of_arrival(
     redis: Redis, count: int, arrivals: list[tuple[str, float]]
