@@ -36,7 +36,7 @@ class QueueControl:
         """
         await self._check_exists(queue)
         ended = await self._pauses.end(what, queue, operator=operator)
-        result = _sentence(what, queue, "is resumed." if ended else "was not paused.")
+        result = _sentence(what, queue, "has resumed." if ended else "was not paused.")
         remaining = [str(pause) for pause in await self._pauses.read() if pause.what == what]
         return f"{result} Still paused: {', '.join(remaining)}." if remaining else result
 

@@ -57,7 +57,7 @@ async def test_paused_intake_is_a_503_with_a_code_and_retry_after(
     assert await command(client, "pause/intake") == "The intake of all queues is paused."
 
     refused = await client.post("/chat", json=CHAT)
-    assert await command(client, "resume/intake") == "The intake of all queues is resumed."
+    assert await command(client, "resume/intake") == "The intake of all queues has resumed."
 
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "30"
@@ -99,10 +99,10 @@ async def test_repeated_commands_and_remaining_pauses_are_reported(
 
     assert await command(client, "pause/intake") == "The intake of all queues was already paused."
     assert await command(client, "resume/intake") == (
-        "The intake of all queues is resumed. Still paused: the intake of the queue main."
+        "The intake of all queues has resumed. Still paused: the intake of the queue main."
     )
     assert await command(client, "resume/intake?queue=main") == (
-        "The intake of the queue main is resumed."
+        "The intake of the queue main has resumed."
     )
     assert await command(client, "resume/intake") == "The intake of all queues was not paused."
 

@@ -39,7 +39,7 @@ async def test_paused_intake_refuses_only_new_chats(
     assert (refused.status_code, refused.json()["code"]) == (503, "intake_paused")
     assert (in_a_live_chat.status_code, in_a_live_chat.json()["code"]) == (503, "intake_paused")
     assert [events[-2].chunk["type"] for events in answers] == ["finish", "finish"]
-    assert result == "The intake of all queues is resumed."
+    assert result == "The intake of all queues has resumed."
     assert text(accepted) == "Hello"
 
 

@@ -91,7 +91,7 @@ async def test_paused_queue_stays_listed_without_runs(
 
     shown = capsys.readouterr().out
     assert "gone" in shown.splitlines()[2]
-    assert shown.endswith("The intake of the queue gone is resumed.\n")
+    assert shown.endswith("The intake of the queue gone has resumed.\n")
 
 
 async def test_drain_ends_when_no_run_is_left(

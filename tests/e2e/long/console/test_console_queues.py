@@ -45,7 +45,7 @@ async def test_paused_intake_is_named_until_it_is_resumed(
 
     window.click(".pause button", "Resume")
     confirm(window, "Resume the intake")
-    window.wait_for_text("The intake of the queue main is resumed.", ".toast")
+    window.wait_for_text("The intake of the queue main has resumed.", ".toast")
     window.wait_until("!document.querySelector('.pause')")
     async with sse.ask(workerless.chat, name) as stream:
         assert stream.run_id
