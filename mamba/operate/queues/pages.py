@@ -81,7 +81,7 @@ async def read_owners(deployment: Deployment, monitor: SystemMonitor, options: P
 
 
 def _queues(queues: Sequence[QueueSnapshot], *, color: bool) -> str:
-    headers = ("QUEUE", "WAITING", "RUNNING", "DEFERRED", "OLDEST", "WORKERS", "SLOTS")
+    headers = ("QUEUE", "WAITING", "RUNNING", "DEFERRED", "OLDEST", "EXPECTED", "WORKERS", "SLOTS")
     rows = [_queue_row(queue) for queue in queues]
     notes = [queue_note(queue) for queue in queues]
     if any(notes):
@@ -92,8 +92,9 @@ def _queues(queues: Sequence[QueueSnapshot], *, color: bool) -> str:
 
 def _queue_row(queue: QueueSnapshot) -> tuple[object, ...]:
     depth = (queue.waiting, queue.running, queue.deferred, duration(queue.oldest_wait_ms))
+    expected = "-" if queue.expected_wait_ms is None else duration(queue.expected_wait_ms)
     slots = f"{queue.slots_used}/{queue.slots}"
-    return (queue.name, *depth, queue.workers, slots)
+    return (queue.name, *depth, expected, queue.workers, slots)
 
 
 def queue_note(queue: QueueSnapshot) -> str:

@@ -42,7 +42,7 @@ async def test_queue_shows_running_and_waiting_runs(
     assert "\x1b" not in result.out
     header, main = result.out.splitlines()[:2]
     assert header.split()[:5] == ["QUEUE", "WAITING", "RUNNING", "DEFERRED", "OLDEST"]
-    assert header.split()[5:] == ["WORKERS", "SLOTS", "NOTE"]
+    assert header.split()[5:] == ["EXPECTED", "WORKERS", "SLOTS", "NOTE"]
     assert main.endswith("1  1/1    all slots in use")
     assert main.split()[:4] == ["main", "1", "1", "0"]
     lines = {line.split()[0]: line.split() for line in result.out.splitlines()[4:]}

@@ -94,6 +94,25 @@ async def test_paused_queue_stays_listed_without_runs(
     assert shown.endswith("The intake of the queue gone has resumed.\n")
 
 
+async def test_expected_wait_is_shown(
+    deployment: Deployment, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    for _ in range(3):
+        await simulation.add("a", 60)
+    await simulation.claim()
+    await pages.show(deployment, pages.read_queues, TEXT)
+    before = capsys.readouterr().out.splitlines()
+    await simulation.end_next()
+    await simulation.claim()
+    await pages.show(deployment, pages.read_queues, TEXT)
+    after = capsys.readouterr().out.splitlines()
+
+    column = before[0].split().index("EXPECTED")
+    assert before[1].split()[column] == "-"
+    assert after[1].split()[column].startswith("2m")
+
+
 async def test_drain_ends_when_no_run_is_left(
     deployment: Deployment, redis: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
