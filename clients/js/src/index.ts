@@ -18,6 +18,7 @@ export type {
   FormField,
   MambaData,
   MambaMetadata,
+  Priority,
   ProblemDetails,
   QueuePosition,
   RunErrorData,

@@ -7,7 +7,7 @@ import type { AnswerEvent } from './connection/resumable_stream.js';
 import { addedTo, messageContinuedElsewhere } from './other_page.js';
 import { RunStopper, type AcceptedRun, type StopOptions } from './run_stopper.js';
 import { connectionSettings, withQuery, type ConnectionOptions, type ConnectionSettings } from './settings.js';
-import type { WhenBusy } from './types.js';
+import type { Priority, WhenBusy } from './types.js';
 
 export interface MambaChatTransportOptions extends ConnectionOptions {
   /** The URL of `POST /chat`. Default `/chat`. */
@@ -22,6 +22,11 @@ export interface MambaChatTransportOptions extends ConnectionOptions {
    * message and `regenerate()` always supersede the run, unless the body of that request sets `whenBusy`.
    */
   whenBusy?: WhenBusy;
+  /**
+   * The class of each run. The body of a request overrides it. `background` runs start after interactive ones,
+   * and may wait for a long time. Default: that of the run that a request continues, or `interactive`.
+   */
+  priority?: Priority;
   /**
    * Whether `stop()` of the hook stops the run. Default true. `useChat` of `@ai-sdk/react` 4 also stops
    * a chat when its component is unmounted: call `release()` first to keep the run.
@@ -240,14 +245,14 @@ export class MambaChatTransport<Message = any> {
   }
 
   async #body(options: SendOptions<Message>): Promise<object> {
-    const { body } = this.#options;
+    const { body, priority } = this.#options;
     const { chatId: id, messages, trigger, messageId } = options;
     const extra: Record<string, unknown> = {
       ...(typeof body === 'function' ? await body() : body),
       ...options.body,
     };
     const busy = 'whenBusy' in extra || 'supersede' in extra ? {} : this.#whenBusy(options);
-    const fields = { ...busy, ...extra, id, messages, trigger, messageId };
+    const fields = { ...busy, ...(priority && { priority }), ...extra, id, messages, trigger, messageId };
     return (await this.#options.prepareBody?.(fields)) ?? fields;
   }
 

@@ -60,6 +60,9 @@ export type ProblemDetails = {
 /** What the server does with a message for a chat that has a live run. */
 export type WhenBusy = 'reject' | 'supersede' | 'queue';
 
+/** The class of a run. Background runs start after interactive ones. */
+export type Priority = 'interactive' | 'background';
+
 /** A chunk of the UI message stream. */
 export type StreamChunk = { type: string; [field: string]: unknown };
 

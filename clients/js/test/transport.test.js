@@ -61,6 +61,13 @@ for (const [name, options] of [
   });
 }
 
+test('the body of a request overrides the priority', async () => {
+  const { transport, requests } = over([stream([START, DONE]), stream([START, DONE])], { priority: 'background' });
+  await collect(await transport.sendMessages(message()));
+  await collect(await transport.sendMessages(message({ body: { priority: 'interactive' } })));
+  assert.deepEqual(requests.map(({ body }) => JSON.parse(body).priority), ['background', 'interactive']);
+});
+
 test('prepareBody changes the body', async () => {
   const { transport, requests } = over([stream([START, DONE])], {
     prepareBody: ({ messages, ...body }) => ({ ...body, message: messages.at(-1) }),

@@ -54,6 +54,25 @@ async def test_stop_of_the_hook_stops_the_model(
 
 
 @every_version
+async def test_priority_of_the_transport_is_that_of_its_runs(
+    system: System, ai: AiClient, model: str, version: Version
+) -> None:
+    seen = await ai.send(
+        ai=version,
+        api=system.chat,
+        chat=model,
+        text="Hi",
+        body={"model": f"{model}-2"},
+        mamba=True,
+        priority="background",
+    )
+
+    assert seen.message is not None
+    run = await system.run(seen.message["metadata"]["mamba"]["runId"])
+    assert run["priority"] == "background"
+
+
+@every_version
 async def test_stop_of_a_resumed_answer_stops_the_model(
     system: System, ai: AiClient, sse: SseClient, model: str, version: Version
 ) -> None:

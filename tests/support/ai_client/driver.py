@@ -40,6 +40,8 @@ class Options(TypedDict, total=False):
     """Whether the SDK uses `resilientFetch` of clients/js."""
     mamba: bool
     """Whether the SDK uses `MambaChatTransport` of clients/js."""
+    priority: Literal["interactive", "background"]
+    """The option of `MambaChatTransport`."""
     then: list[Json]
     """Actions after the first one, with their `op`: `send`, `regenerate` or `resume`."""
     meanwhile: Json

@@ -142,10 +142,12 @@ export class Scenario {
   };
 
   #newTransport() {
-    const { api, body, headers, resume_api: resumeApi, resilient, mamba } = this.#command;
+    const { api, body, headers, priority, resume_api: resumeApi, resilient, mamba } = this.#command;
     const resumeUrl = (_, id) => streamUrl(resumeApi ?? api, this.#lostResumes-- > 0 ? `lost-${id}` : id);
     const fetch = this.#fetch;
-    if (mamba) return new MambaChatTransport({ api, body, headers, fetch, delay: 50, streamUrl: resumeUrl });
+    if (mamba) {
+      return new MambaChatTransport({ api, body, headers, priority, fetch, delay: 50, streamUrl: resumeUrl });
+    }
     return new this.#ai.DefaultChatTransport({
       api,
       body,
