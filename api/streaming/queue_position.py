@@ -13,6 +13,7 @@ from typing import Self
 
 from api.streaming.sse import encode_data
 from shared.background_task import BackgroundTask
+from shared.queue.announced_waits import LikelyWait
 from shared.queue.queue_positions import QueuePosition, QueuePositions
 from shared.redis.client import REDIS_UNAVAILABLE, RedisError
 from shared.runs.run import Run
@@ -60,10 +61,10 @@ class QueuePositionTracker(BackgroundTask):
         for queue, watches in by_queue.items():
             run_ids = [watch.run_id for watch in watches]
             positions = await self._positions.read(run_ids, queue=queue)
-            announced: dict[str, tuple[int, int]] = {}
+            announced: dict[str, LikelyWait] = {}
             for watch, position in zip(watches, positions, strict=True):
-                if position and position.eta_seconds and not watch.has_announced:
-                    announced[watch.run_id] = position.eta_seconds
+                if position and position.likely_wait and not watch.has_announced:
+                    announced[watch.run_id] = position.likely_wait
                 watch.set_position(position)
             await self._positions.record_announced(announced)
 
@@ -110,8 +111,8 @@ class QueuePositionWatch:
             "position": position.position,
             "waiting": position.waiting,
         }
-        if position.eta_seconds is not None:
-            data["etaSeconds"] = position.eta_seconds
+        if (wait := position.likely_wait) is not None:
+            data["etaSeconds"] = wait.shortest, wait.longest
         if position.behind_chat:
             data["behind"] = "chat"
         if position.paused:
@@ -122,7 +123,7 @@ class QueuePositionWatch:
     @property
     def has_announced(self) -> bool:
         """Whether the current position has an expected wait."""
-        return self._position is not None and self._position.eta_seconds is not None
+        return self._position is not None and self._position.likely_wait is not None
 
     @property
     def _changed(self) -> bool:

@@ -5,7 +5,7 @@ start later than announced, whatever their durations and the load are.
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -14,14 +14,19 @@ from shared.redis.scripts import Arguments, redis_script
 #: Whether a job started inside the announced range.
 WaitOutcome = Literal["inside", "early", "late"]
 
-#: The share of jobs that may start later than announced. Few start earlier.
-_LATE_SHARE = 0.08
+#: The kinds of waiting jobs with a separate margin (`WaitForecast`). Later jobs of other owners can
+#: start before an `overtakable` one, but not before an `ordered` one.
+JobKind = Literal["ordered", "overtakable", "background"]
+JOB_KINDS: tuple[JobKind, ...] = get_args(JobKind)
 
-#: The margin of a queue without announced waits (`WaitForecast`).
+#: Each margin of a queue without announced waits.
 DEFAULT_MARGIN = 0.7
 
+#: The share of jobs that may start later than announced. Few start earlier.
+_LATE_SHARE = 0.11
+
 #: A Lua function that requires `FAIR_QUEUE`. It compares the announced wait of a claimed job with
-#: the real one, and adapts the margin of the queue's forecast for its class. It returns the
+#: the real one, and adapts the margin of the queue's forecast for its kind. It returns the
 #: announced seconds and the real milliseconds as `<shortest> <longest> <real>`, or '' if no wait
 #: was announced.
 CHECK_ANNOUNCED_WAIT = f"""
@@ -29,16 +34,24 @@ local function check_announced_wait(queue, id, now)
   local announced = redis.call('HGET', share_of(id), 'announced')
   if not announced then return '' end
   redis.call('HDEL', share_of(id), 'announced')
-  local at, shortest, longest = string.match(announced, '(%d+) (%d+) (%d+)')
+  local at, shortest, longest, kind = string.match(announced, '(%d+) (%d+) (%d+) (%a+)')
+  if not at then return '' end
   local waited = math.max(0, now - at)
   local change = waited > longest * 1000 and {1 - _LATE_SHARE} or -{_LATE_SHARE}
-  local owner = redis.call('HGET', share_of(id), 'owner')
-  local field = field_of(owner and class_of(owner) or 0, 'margin')
-  local margin = (number_in(clock_of(queue), field) or {DEFAULT_MARGIN}) * (1 + change / 10)
-  write(clock_of(queue), field, math.max(0.05, math.min(4, margin)))
+  local margin = number_in(clock_of(queue), kind .. '_margin') or {DEFAULT_MARGIN}
+  margin = margin * (1 + change * 0.15)
+  write(clock_of(queue), kind .. '_margin', math.max(0.05, math.min(4, margin)))
   return string.format('%s %s %d', shortest, longest, waited)
 end
 """
+
+
+class LikelyWait(NamedTuple):
+    """The shortest and the longest likely wait of a job in seconds, and the kind of the job."""
+
+    shortest: int
+    longest: int
+    kind: JobKind = "ordered"
 
 
 class AnnouncedWait(NamedTuple):
@@ -68,7 +81,7 @@ class AnnouncedWait(NamedTuple):
         return self.real / max(0.5, (self.shortest + self.longest) / 2)
 
 
-async def record_announced_waits(redis: Redis, waits: Mapping[str, tuple[int, int]]) -> None:
+async def record_announced_waits(redis: Redis, waits: Mapping[str, LikelyWait]) -> None:
     """Store the announced wait of each job that has none yet."""
     if waits:
         rows = [value for job_id, wait in waits.items() for value in (job_id, *wait)]
@@ -78,10 +91,11 @@ async def record_announced_waits(redis: Redis, waits: Mapping[str, tuple[int, in
 # The hash of a job that has ended is gone, and would have no TTL.
 @redis_script("""
 local now = string.format('%d', now_ms())
-for i = 1, #rows, 3 do
+for i = 1, #rows, 4 do
   local share = string.format(share_pattern, rows[i])
   if redis.call('EXISTS', share) == 1 then
-    redis.call('HSETNX', share, 'announced', table.concat({now, rows[i + 1], rows[i + 2]}, ' '))
+    local wait = table.concat({now, rows[i + 1], rows[i + 2], rows[i + 3]}, ' ')
+    redis.call('HSETNX', share, 'announced', wait)
   end
 end
 """)

@@ -27,6 +27,9 @@ class ClaimOrder(NamedTuple):
     background_part: float = 1.0
     #: Whether the processing of the queue is paused.
     paused: bool = False
+    #: The seconds by which a claim of the class moves its virtual time, recently on average.
+    advance: float = 0.0
+    background_advance: float = 0.0
 
     def ahead_of(self, rank: int, *, background: bool) -> tuple[int, int]:
         """Return how many jobs of both classes will be claimed before a waiting job.
@@ -47,17 +50,29 @@ class ClaimOrder(NamedTuple):
         """Return the position of a job among all that wait, counted from 1."""
         return 1 + sum(self.ahead_of(rank, background=background))
 
-    def likely_positions(self, rank: int, *, background: bool) -> tuple[float, float]:
+    def likely_positions(
+        self, rank: int, virtual_seconds: float = 0.0, *, background: bool
+    ) -> tuple[float, float]:
         """Return the first and last likely position of a job, in jobs of mean duration.
 
-        The last one counts interactive jobs that are added while a background job waits.
+        The last one counts jobs that are added later and start before it: those of other owners,
+        until the virtual time has moved by `virtual_seconds` to the start of the job, and
+        interactive ones if it is a background job.
         """
         interactive, others = self.ahead_of(rank, background=background)
         first = self._in_mean_jobs(interactive, others)
+        last = self._last_rank(rank, virtual_seconds, background=background)
         if not background:
-            return first, first
+            return first, self._in_mean_jobs(interactive + last - rank, others)
         part = max(self.background_part, self.background_share, _MIN_PART)
-        return first, self._in_mean_jobs(max(interactive, rank / part - rank), others)
+        return first, self._in_mean_jobs(max(interactive, last / part - last), last - 1)
+
+    def _last_rank(self, rank: int, virtual_seconds: float, *, background: bool) -> float:
+        advance = self.background_advance if background else self.advance
+        if virtual_seconds <= 0 or advance <= 0:
+            return rank
+        most = 3 * rank + self.interactive + self.background
+        return min(max(rank, virtual_seconds / advance), most)
 
     def _in_mean_jobs(self, interactive: float, background: float) -> float:
         seconds = interactive * self.interactive_seconds + background * self.background_seconds

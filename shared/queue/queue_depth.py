@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from shared.queue.announced_waits import DEFAULT_MARGIN
+from shared.queue.announced_waits import JOB_KINDS
 from shared.queue.fair_queue import FAIR_QUEUE
 from shared.redis import keys
 from shared.redis.client import Redis
-from shared.redis.scripts import Key, Keys, redis_script
+from shared.redis.scripts import Arguments, Key, Keys, redis_script
 
 #: How many of the jobs that are not due yet are checked for a lease: all, or those around the rank
 #: from which on jobs are deferred.
@@ -29,13 +29,15 @@ class QueueDepth(NamedTuple):
     oldest_wait_ms: int
     #: Mean duration of recent jobs; None if too few have ended recently.
     mean_run_ms: int | None = None
-    #: The margins of the queue's announced waits (`WaitForecast`), by class.
-    margin_percent: int = round(DEFAULT_MARGIN * 100)
-    background_margin_percent: int = round(DEFAULT_MARGIN * 100)
     #: How many of the waiting jobs are background jobs.
     background: int = 0
     #: How many of the waiting jobs have not started, so that a pause of the processing holds them.
     unstarted: int = 0
+    #: The margins of the queue's announced waits in percent, in the order of `JOB_KINDS`; None for
+    #: the default ones.
+    ordered_margin: int | None = None
+    overtakable_margin: int | None = None
+    background_margin: int | None = None
 
 
 async def queues_with_jobs(redis: Redis) -> list[str]:
@@ -64,7 +66,7 @@ async def read_depths(redis: Redis, queues: Sequence[str]) -> dict[str, QueueDep
         queues=[keys.queue(queue) for queue in queues],
         lease_prefix=keys.lease(""),
         max_leases=_MAX_LEASES_CHECKED,
-        default_margin=DEFAULT_MARGIN,
+        margin_fields=[f"{kind}_margin" for kind in JOB_KINDS],
     )
     return {name: QueueDepth(*depth) for name, depth in zip(queues, reply, strict=True)}
 
@@ -123,13 +125,15 @@ local function depth(queue)
   local unstarted = redis.call('ZCOUNT', queue, '-inf', '(' .. first_real)
   local wait = 0
   if waiting > 0 then wait = now - oldest_due(queue, now) end
-  local margins = redis.call('HMGET', clock_of(queue), 'margin', 'background_margin')
-  for i = 1, 2 do margins[i] = math.ceil((tonumber(margins[i]) or default_margin) * 100) end
   local deferred = count_deferred(queue, waiting, count)
   local mean = mean_seconds(queue, waiting, later - deferred)
   if mean then mean = math.ceil(mean * 1000) end
-  return {waiting, later - deferred, deferred, wait, mean or false, margins[1], margins[2],
-    background, unstarted}
+  local found = {waiting, later - deferred, deferred, wait, mean or false, background,
+    unstarted}
+  for i, margin in ipairs(redis.call('HMGET', clock_of(queue), unpack(margin_fields))) do
+    found[7 + i] = margin and math.ceil(margin * 100)
+  end
+  return found
 end
 local depths = {}
 for i, queue in ipairs(queues) do depths[i] = depth(queue) end
@@ -137,5 +141,5 @@ return depths
 """,
 )
 def _read(
-    *, queues: Keys, lease_prefix: str, max_leases: int, default_margin: float
+    *, queues: Keys, lease_prefix: str, max_leases: int, margin_fields: Arguments
 ) -> list[list[int]]: ...

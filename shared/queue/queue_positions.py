@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
-from shared.queue.announced_waits import record_announced_waits
+from shared.queue.announced_waits import JobKind, LikelyWait, record_announced_waits
 from shared.queue.chat_queue import CHAT_QUEUE
 from shared.queue.claim_order import ClaimOrder
 from shared.queue.pauses import IS_PAUSED
@@ -20,14 +20,14 @@ class QueuePosition(NamedTuple):
     """The position of a job, counted from 1, and how many jobs wait in the same queue.
 
     `behind_chat`: it is in the queue of its chat, and waits for the chat's live run.
-    `eta_seconds`: the shortest and longest likely wait, if it can be estimated.
+    `likely_wait`: the shortest and longest likely wait, if it can be estimated.
     `paused`: workers do not start the waiting jobs of this queue at the moment.
     """
 
     position: int
     waiting: int
     behind_chat: bool = False
-    eta_seconds: tuple[int, int] | None = None
+    likely_wait: LikelyWait | None = None
     paused: bool = False
 
 
@@ -52,14 +52,15 @@ class QueuePositions:
             found += [_position(order, forecast, *row) for row in cast("list[_Row]", rows)]
         return found
 
-    async def record_announced(self, waits: Mapping[str, tuple[int, int]]) -> None:
+    async def record_announced(self, waits: Mapping[str, LikelyWait]) -> None:
         """Store the announced wait of each job that has none yet."""
         await record_announced_waits(self._redis, waits)
 
 
 #: The rank of a job in its class or in the queue of its chat, or 0; whether it is a background job;
-#: and how many runs wait in the queue of its chat, or 0.
-_Row = tuple[int, int, int]
+#: how many runs wait in the queue of its chat, or 0; and how many milliseconds of virtual time its
+#: start is ahead of that of its class.
+_Row = tuple[int, int, int, int]
 
 
 def _claim_order(state: Sequence[int | bytes | None]) -> ClaimOrder:
@@ -67,7 +68,7 @@ def _claim_order(state: Sequence[int | bytes | None]) -> ClaimOrder:
     interactive, background, paused, *values = [
         0.0 if value is None else float(value) for value in state
     ]
-    of_interactive, of_background, of_all, share, owed, part = values
+    of_interactive, of_background, of_all, share, owed, part, *advances = values
     mean = of_all or 1.0
     return ClaimOrder(
         int(interactive),
@@ -79,23 +80,35 @@ def _claim_order(state: Sequence[int | bytes | None]) -> ClaimOrder:
         owed,
         part or 0.3,
         bool(paused),
+        *advances,
     )
 
 
 def _position(
-    order: ClaimOrder, forecast: WaitForecast | None, rank: int, background: int, in_chat: int
+    order: ClaimOrder,
+    forecast: WaitForecast | None,
+    rank: int,
+    background: int,
+    in_chat: int,
+    virtual_ms: int,
 ) -> QueuePosition | None:
     if not rank:
         return None
     if in_chat:
         return QueuePosition(rank, in_chat, behind_chat=True, paused=order.paused)
     position = order.position_of(rank, background=bool(background))
-    eta = None
+    wait = None
     if forecast is not None and not order.paused:
-        first, last = order.likely_positions(rank, background=bool(background))
-        eta = forecast.eta_seconds(first, last, background=bool(background))
+        first, last = order.likely_positions(rank, virtual_ms / 1000, background=bool(background))
+        wait = forecast.likely_wait(first, last, _kind(virtual_ms, background))
     waiting = order.interactive + order.background
-    return QueuePosition(position, waiting, eta_seconds=eta, paused=order.paused)
+    return QueuePosition(position, waiting, likely_wait=wait, paused=order.paused)
+
+
+def _kind(virtual_ms: int, background: int) -> JobKind:
+    if background:
+        return "background"
+    return "overtakable" if virtual_ms > 0 else "ordered"
 
 
 # Returns the state of both classes and whether the processing of the queue is paused, and a row for
@@ -113,22 +126,30 @@ local background = redis.call('ZCOUNT', queue, first_background, '(' .. first_re
 local function in_chat(id)
   local chat_queue = redis.call('GET', chat_of(id))
   local rank = chat_queue and redis.call('LPOS', chat_queue, id .. ' ' .. queue)
-  if not rank or rank == 0 then return {0, 0, 0} end
-  return {rank, 0, redis.call('LLEN', chat_queue) - 1}
+  if not rank or rank == 0 then return {0, 0, 0, 0} end
+  return {rank, 0, redis.call('LLEN', chat_queue) - 1, 0}
 end
-local function in_class(rank)
-  if rank >= virtual then return {rank + 1 - virtual, 0, 0} end
+-- The start of a job that is not its owner's first one is an estimate.
+local virtual_times = {[0] = virtual_now(queue, 0), virtual_now(queue, first_background)}
+local function virtual_ms(id, is_background)
+  local start = score_of(queue, id) - is_background * first_background
+  if start >= first_estimated then start = start - first_estimated end
+  local now = virtual_times[is_background] - is_background * first_background
+  return math.max(0, math.floor((start - now) * 1000))
+end
+local function in_class(id, rank)
+  if rank >= virtual then return {rank + 1 - virtual, 0, 0, 0} end
   local first = virtual - background
-  if rank >= first then return {rank + 1 - first, 1, 0} end
-  return {rank + 1 + waiting - virtual, 0, 0}
+  if rank >= first then return {rank + 1 - first, 1, 0, virtual_ms(id, 1)} end
+  return {rank + 1 + waiting - virtual, 0, 0, virtual_ms(id, 0)}
 end
 local values = redis.call('HMGET', clock_of(queue), 'interactive_cost', 'background_cost', 'cost',
-  'background_share', 'owed', 'background_part')
+  'background_share', 'owed', 'background_part', 'advance', 'background_advance')
 local reply = {{waiting - background, background, paused, unpack(values)}}
 for i, id in ipairs(job_ids) do
   if paused == 1 then redis.call('HDEL', share_of(id), 'announced') end
   local rank = redis.call('ZRANK', queue, id)
-  reply[i + 1] = rank and rank < waiting and in_class(rank) or in_chat(id)
+  reply[i + 1] = rank and rank < waiting and in_class(id, rank) or in_chat(id)
 end
 return reply
 """,

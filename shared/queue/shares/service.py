@@ -59,15 +59,20 @@ local function record_claim(queue, id, score, now, rate, background_share)
     local time, of_class = field_of(class, 'now'), mean_fields(class)
     local finish, mean, own_weight = unpack(
       redis.call('HMGET', owner, 'finish', 'cost', 'weight'))
-    local virtual, class_mean, all = unpack(redis.call('HMGET', clock, time, of_class, 'cost'))
+    local mean_advance = field_of(class, 'advance')
+    local virtual, class_mean, all, advance = unpack(
+      redis.call('HMGET', clock, time, of_class, 'cost', mean_advance))
     cost = tonumber(mean or class_mean or all) or 1
     local is_placed = score >= class and is_exact(class, score)
     local start = is_placed and score or start_at(virtual_time(queue, class, virtual), finish)
     local seconds = cost / (own_weight or weight)
     write(owner, 'finish', start + seconds)
     -- Virtual time advances with each claim, so that new owners do not starve an older one.
-    local advance = seconds / competitors(queue, class)
-    write(clock, time, math.max(tonumber(virtual) or class, start) + advance)
+    -- Forecasts use the mean advance.
+    local before = tonumber(virtual) or start
+    local after = math.max(before, start) + seconds / competitors(queue, class)
+    advance = tonumber(advance) or after - before
+    write(clock, time, after, mean_advance, advance + (after - before - advance) / 20)
     redis.call('HSET', share, 'cost', cost, 'started', now)
     record_class(queue, id, class, rate, cost, background_share)
   elseif owner then

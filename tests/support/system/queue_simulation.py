@@ -5,10 +5,11 @@ Time does not pass: a job that ends gets a start in the past, by its duration.
 
 import heapq
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import inf, isfinite
 from typing import Literal
 
+from shared.queue.announced_waits import AnnouncedWait, LikelyWait
 from shared.queue.fair_queue import FIRST_BACKGROUND
 from shared.queue.job_queue import JobQueue
 from shared.queue.queue_depth import read_depths
@@ -40,9 +41,11 @@ class QueueSimulation:
         #: When each job was added and claimed.
         self.added_at: dict[str, float] = {}
         self.claimed_at: dict[str, float] = {}
-        #: The announced shortest and longest wait of jobs, from when they were announced.
-        self.announced: dict[str, tuple[int, int]] = {}
+        #: The announced waits of jobs, from when they were announced.
+        self.announced: dict[str, LikelyWait] = {}
         self._announced_at: dict[str, float] = {}
+        #: When each job was started, in milliseconds of the Redis server, after `_set_service`.
+        self._started_at: dict[str, int] = {}
         self._jobs: dict[str, tuple[str, float]] = {}
         self._running: list[tuple[float, str]] = []
         self._admission = Admission(redis, live_ttl=600)
@@ -88,13 +91,28 @@ class QueueSimulation:
         """Change the weights of owners. All others have weight 1 from then on."""
         await apply_weights(self.redis, lambda owner, _: weights.get(owner, 1.0))
 
+    async def _set_service(self, jobs: Mapping[str, float]) -> None:
+        """Move the starts of these jobs, so that they have run for so many seconds."""
+        now = await redis_time_ms(self.redis)
+        for name, seconds in jobs.items():
+            share, started = keys.job_share(name), now - round(seconds * 1000)
+            if await self.redis.execute_command("HEXISTS", share, "started"):
+                change = started - self._started_at[name]
+                await self.redis.execute_command("HINCRBY", share, "started", change)
+                self._started_at[name] = started
+
     async def announce(self, name: str) -> None:
         """Announce the wait of a job, if it waits and its wait can be estimated."""
+        if name in self.claimed_at:
+            return
+        await self._set_service(
+            {running: self.now - self.claimed_at[running] for _, running in self._running}
+        )
         [position] = await self._positions.read([name])
-        if position and position.eta_seconds:
-            self.announced[name] = position.eta_seconds
+        if position and position.likely_wait:
+            self.announced[name] = position.likely_wait
             self._announced_at[name] = self.now
-            await self._positions.record_announced({name: position.eta_seconds})
+            await self._positions.record_announced({name: position.likely_wait})
 
     async def _move_announcements(self, count: int) -> None:
         """Move the announcements of the next jobs into the past: their wait has not passed."""
@@ -105,9 +123,8 @@ class QueueSimulation:
             found += await self.redis.execute_command(*jobs)
         for name in self.announced.keys() & set(map(bytes.decode, found)):
             at = now - round((self.now - self._announced_at[name]) * 1000)
-            low, high = self.announced[name]
-            share = keys.job_share(name)
-            await self.redis.execute_command("HSET", share, "announced", f"{at} {low} {high}")
+            text = " ".join(map(str, (at, *self.announced[name])))
+            await self.redis.execute_command("HSET", keys.job_share(name), "announced", text)
 
     async def claim(self) -> int:
         """Fill the free slots, and return how many jobs were claimed."""
@@ -123,8 +140,9 @@ class QueueSimulation:
             background_share=self.background_share,
             worker_id="worker",
         )
+        now = await redis_time_ms(self.redis) if found else 0
         for _, job_id, _, _ in found:
-            self._start(job_id.decode())
+            self._start(job_id.decode(), now)
         return len(found)
 
     async def claim_as_older_version(self) -> None:
@@ -139,11 +157,12 @@ class QueueSimulation:
             await self.redis.execute_command("ZADD", _QUEUE, now + _LEASE_MS, name)
             lease = ("SET", keys.lease(name), "worker", "PX", _LEASE_MS)
             await self.redis.execute_command(*lease)
-            self._start(name)
+            self._start(name, now)
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: str, now: int) -> None:
         self.claimed.append(name)
         self.claimed_at[name] = self.now
+        self._started_at[name] = now
         _, seconds = self._jobs[name]
         heapq.heappush(self._running, (self.now + seconds, name))
 
@@ -177,9 +196,7 @@ class QueueSimulation:
         outcome: Literal["done", "due", "handed_back"],
         delay_ms: int = 0,
     ) -> None:
-        share = keys.job_share(name)
-        if await self.redis.execute_command("HEXISTS", share, "started"):
-            await self.redis.execute_command("HINCRBY", share, "started", -int(seconds * 1000))
+        await self._set_service({name: seconds})
         await lease_scripts.release(
             self.redis,
             queue=_QUEUE,
@@ -229,6 +246,15 @@ class QueueSimulation:
 
     def wait_of(self, name: str) -> float:
         return self.claimed_at[name] - self.added_at[name]
+
+    def announced_waits(self, jobs: Iterable[str]) -> list[AnnouncedWait]:
+        """Return the announced waits of those of these jobs that have one."""
+        return [self._announced_wait(name) for name in jobs if name in self.announced]
+
+    def _announced_wait(self, name: str) -> AnnouncedWait:
+        shortest, longest, _ = self.announced[name]
+        real = self.claimed_at[name] - self._announced_at[name]
+        return AnnouncedWait(shortest, longest, real)
 
 
 def jains_index(work: Mapping[str, float]) -> float:

@@ -7,7 +7,7 @@ import pytest
 from arq.worker import Retry, RetryJob
 from prometheus_client import REGISTRY
 
-from shared.queue.announced_waits import record_announced_waits
+from shared.queue.announced_waits import LikelyWait, record_announced_waits
 from shared.queue.job import RUN_CHAT
 from shared.queue.job_queue import JobQueue
 from shared.redis import keys
@@ -46,7 +46,7 @@ async def test_claim_counts_whether_the_announced_wait_was_right(pool: WorkerPoo
 
     before = counted()
     await pool.enqueue("announced", "other")
-    await record_announced_waits(pool.redis, {"announced": (0, 60)})
+    await record_announced_waits(pool.redis, {"announced": LikelyWait(0, 60)})
 
     pool.start_worker("a", succeed)
 

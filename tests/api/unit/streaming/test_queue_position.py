@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import cast
 
 from api.streaming.queue_position import QueuePositionTracker, QueuePositionWatch
+from shared.queue.announced_waits import LikelyWait
 from shared.queue.queue_positions import QueuePosition, QueuePositions
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -24,8 +25,8 @@ class FakeQueue(QueuePositions):
         super().__init__(cast("Redis", None))
         self.order = [run.id for run in order]
         self.requests: list[Sequence[str]] = []
-        self.eta: tuple[int, int] | None = None
-        self.announced: list[Mapping[str, tuple[int, int]]] = []
+        self.wait: LikelyWait | None = None
+        self.announced: list[Mapping[str, LikelyWait]] = []
 
     async def read(
         self, run_ids: Sequence[str], *, queue: str = keys.MAIN_QUEUE
@@ -37,9 +38,9 @@ class FakeQueue(QueuePositions):
     def _position(self, run_id: str) -> QueuePosition | None:
         if run_id not in self.order:
             return None
-        return QueuePosition(self.order.index(run_id) + 1, len(self.order), eta_seconds=self.eta)
+        return QueuePosition(self.order.index(run_id) + 1, len(self.order), likely_wait=self.wait)
 
-    async def record_announced(self, waits: Mapping[str, tuple[int, int]]) -> None:
+    async def record_announced(self, waits: Mapping[str, LikelyWait]) -> None:
         if waits:
             self.announced.append(waits)
 
@@ -107,8 +108,8 @@ async def test_first_expected_wait_of_a_run_is_recorded() -> None:
     async with QueuePositionTracker(queue, seconds=INTERVAL) as tracker:
         watch = QueuePositionWatch(tracker, run)
         with watch.notifying(event.set):
-            for queue.eta in (None, (0, 7), (0, 3)):
+            for queue.wait in (None, LikelyWait(0, 7), LikelyWait(0, 3)):
                 await notified(event)
                 watch.take_update()
 
-    assert queue.announced == [{run.id: (0, 7)}]
+    assert queue.announced == [{run.id: LikelyWait(0, 7)}]

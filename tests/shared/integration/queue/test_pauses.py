@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from shared.queue.announced_waits import LikelyWait
 from shared.queue.job_queue import JobQueue
 from shared.queue.operator_actions import OperatorActions
 from shared.queue.pauses import Pauses
@@ -214,11 +215,11 @@ async def test_position_in_a_paused_queue_has_no_expected_wait(redis: Redis) -> 
 
     positions = QueuePositions(redis)
     [before] = await positions.read([waiting])
-    await positions.record_announced({waiting: (0, 4)})
+    await positions.record_announced({waiting: LikelyWait(0, 4)})
     await pause_processing(redis)
     [after] = await positions.read([waiting])
 
     assert before is not None
-    assert before.eta_seconds is not None
+    assert before.likely_wait is not None
     assert after == QueuePosition(1, 1, paused=True)
     assert not await redis.execute_command("HEXISTS", keys.job_share(waiting), "announced")

@@ -42,6 +42,15 @@ def test_last_likely_position_expects_new_interactive_jobs() -> None:
     assert order.likely_positions(10, background=True) == (10, 40)
 
 
+def test_last_likely_position_expects_overtaking_jobs() -> None:
+    order = ClaimOrder(40, 0, advance=0.1)
+
+    assert order.likely_positions(10, 0, background=False) == (10, 10)
+    assert order.likely_positions(10, 0.5, background=False) == (10, 10)
+    assert order.likely_positions(10, 3, background=False) == (10, 30)
+    assert order.likely_positions(10, 600, background=False) == (10, 70)
+
+
 def test_likely_positions_are_in_jobs_of_mean_duration() -> None:
     order = ClaimOrder(10, 1, interactive_seconds=2, background_seconds=20, mean_seconds=4)
 
