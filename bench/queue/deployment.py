@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from bench.servers import open_upstream
 from bench.upstream import BenchUpstream
-from shared.processes.workers import WorkerRegistry
 from shared.queue.announced_waits import AnnouncedWait
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -45,7 +44,7 @@ class SmallDeployment:
         await until(self._all_are_registered, seconds=30)
 
     async def _all_are_registered(self) -> bool:
-        return len(await WorkerRegistry(self.redis).alive()) == self._workers
+        return await self.redis.execute_command("ZCARD", keys.WORKERS) == self._workers
 
     async def start_run(self, owner: str, model: str) -> str:
         """Start a run, disconnect, and return its ID."""

@@ -17,7 +17,7 @@ from bench.queue.deployment import SmallDeployment, open_deployment
 from bench.table import Row, at_least, at_most, single
 from bench.upstream import model_name
 from shared.runs.run import Run
-from tests.support.system.queue_simulation import jains_index
+from tests.support.system.jains_index import jains_index
 
 _WORKERS, _SLOTS = 2, 16
 _MANY = "many"

@@ -13,7 +13,7 @@ from shared.redis import keys
 from shared.runs.run import Run
 from shared.runs.store import RunStore
 from tests.support.processes import Api, Valkey, Worker, start_all, stop_all
-from tests.support.system.queue_simulation import jains_index
+from tests.support.system.jains_index import jains_index
 from tests.support.upstream.client import Upstream
 from tests.support.wait import until
 

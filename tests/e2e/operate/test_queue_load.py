@@ -1,5 +1,10 @@
 """The forecast and the spread of bursts on real processes, in short versions of the benchmarks."""
 
+import subprocess
+import sys
+
+import pytest
+
 from bench.queue.bursts import RUNS, WORKERS, burst
 from bench.queue.deployment import open_deployment
 from bench.queue.forecast import OWNERS, Load
@@ -22,3 +27,11 @@ async def test_runs_start_in_the_announced_range() -> None:
 
     assert len(waits) >= 10
     assert sum(wait.outcome == "inside" for wait in waits) / len(waits) >= 0.6
+
+
+# The process of a server imports the module of the benchmark before its environment is set.
+@pytest.mark.parametrize("name", ["bursts", "fairness", "forecast"])
+def test_benchmark_imports_no_metrics(name: str) -> None:
+    code = f"import sys, bench.queue.{name}; sys.exit('prometheus_client' in sys.modules)"
+
+    subprocess.run([sys.executable, "-c", code], check=True)

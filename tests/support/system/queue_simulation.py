@@ -255,9 +255,3 @@ class QueueSimulation:
         shortest, longest, _ = self.announced[name]
         real = self.claimed_at[name] - self._announced_at[name]
         return AnnouncedWait(shortest, longest, real)
-
-
-def jains_index(work: Mapping[str, float]) -> float:
-    """Return Jain's fairness index: 1 if all values are equal, 1/n if one has everything."""
-    values = list(work.values())
-    return sum(values) ** 2 / (len(values) * sum(value**2 for value in values))

@@ -7,7 +7,8 @@ from shared.queue.queue_depth import read_depths
 from shared.queue.queue_positions import QueuePosition, QueuePositions
 from shared.redis import keys
 from shared.redis.client import Redis, redis_time_ms
-from tests.support.system.queue_simulation import QueueSimulation, jains_index
+from tests.support.system.jains_index import jains_index
+from tests.support.system.queue_simulation import QueueSimulation
 
 
 async def test_single_runs_wait_one_service_time_beside_10000(redis: Redis) -> None:
