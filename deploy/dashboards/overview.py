@@ -3,7 +3,7 @@
 from deploy.dashboards.panel import SCOPE, Dashboard, Panel, PanelRow, per_second, quantiles
 
 _QUEUE = f'{SCOPE},queue=~"$queue"'
-_WAITING = f'max by (queue) (mamba_queue_runs{{{_QUEUE},state="waiting"}})'
+_WAITING = f'max by (queue, state) (mamba_queue_runs{{{_QUEUE},state=~"waiting|held"}})'
 _USED = (
     f"max by (queue) (mamba_queue_slots_used{{{_QUEUE}}})"
     f" / (max by (queue) (mamba_queue_slots{{{_QUEUE}}}) > 0)"
@@ -100,9 +100,9 @@ WAITS = PanelRow(
     (
         Panel(
             "Runs in the queue",
-            "waiting: due, not claimed yet; background: the same for background runs; running: "
-            "claimed by a worker; deferred: not due yet, "
-            "for example between two attempts.",
+            "waiting: due, not claimed yet; background: the same for background runs; held: "
+            "waiting while the processing is paused; running: claimed by a worker; deferred: not "
+            "due yet, for example behind an earlier run of their chat.",
             {"{{queue}} {{state}}": f"max by (queue, state) (mamba_queue_runs{{{_QUEUE}}})"},
         ),
         Panel(
