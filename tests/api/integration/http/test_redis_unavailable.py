@@ -12,8 +12,8 @@ import httpx
 from tests.support.processes import Api, Valkey, start_all, stop_all
 from tests.support.wait import until
 
-#: The time limit of requests without Redis, 3 seconds, and time for a busy machine.
-BOUND = 4.5
+#: Requests without Redis may take 3 seconds. Two calls that wait one after the other would take 6.
+BOUND = 5.5
 #: The model server is never reached.
 ENV = {"MAMBA_OPENAI__API_KEY": "test", "MAMBA_OPENAI__BASE_URL": "http://127.0.0.1:9/v1"}
 
@@ -61,7 +61,7 @@ async def test_redis_down_returns_503_quickly() -> None:
         check_unavailable(await client.get("/health/ready"))
         assert (await client.get("/health/live")).status_code == 200
 
-        assert time.monotonic() - started_at < 3
+        assert time.monotonic() - started_at < BOUND
         valkey.start()
 
         async def ready() -> bool:
