@@ -252,7 +252,7 @@ def _target(account: Account) -> _Target:
     }
 
 
-def _check_fence(reply: "_Reply") -> None:
+def _check_fence(reply: _Reply) -> None:
     if reply[0] == _FENCED:
         raise Fenced
 
