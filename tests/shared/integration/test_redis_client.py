@@ -48,7 +48,7 @@ async def test_rejected_write_raises_redis_unavailable(redis: Redis) -> None:
 async def test_bounded_client_limits_calls_pipelines_and_waits(valkey: Valkey) -> None:
     async with Proxy(valkey.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}/0"
-        client = BoundedClient(connect(url, name="", max_connections=1), seconds=0.3)
+        client = BoundedClient(connect(url, name="", max_connections=1), seconds=2)
         await client.execute_command("PING")
         proxy.freeze_connections()
 
@@ -58,7 +58,7 @@ async def test_bounded_client_limits_calls_pipelines_and_waits(valkey: Valkey) -
                 await commands.execute()
 
         calls = [client.execute_command("PING"), pipe()]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             errors = await asyncio.gather(*calls, return_exceptions=True)
 
         assert [type(error) for error in errors] == [RedisTimeoutError] * 2
@@ -68,18 +68,18 @@ async def test_bounded_client_limits_calls_pipelines_and_waits(valkey: Valkey) -
 
 
 async def test_calls_wait_while_others_succeed(valkey: Valkey) -> None:
-    connections = connect(valkey.url, name="", max_connections=2)
-    client = BoundedClient(connections, seconds=1, max_calls=2)
+    connections = connect(valkey.url, name="", max_connections=1)
+    client = BoundedClient(connections, seconds=2, max_calls=1)
 
-    calls = [client.execute_command("BLPOP", "none", 0.4) for _ in range(10)]
-    replies = await asyncio.gather(*calls)  # the last two wait for 1.6 s
+    calls = [client.execute_command("BLPOP", "none", 0.4) for _ in range(8)]
+    replies = await asyncio.gather(*calls)  # the last one waits for 2.8 s
 
-    assert replies == [None] * 10
+    assert replies == [None] * 8
     await client.aclose()
 
 
 async def test_calls_that_wait_for_others_are_made_in_order(valkey: Valkey) -> None:
-    client = BoundedClient(connect(valkey.url, name="", max_connections=1), seconds=1, max_calls=1)
+    client = BoundedClient(connect(valkey.url, name="", max_connections=1), seconds=3, max_calls=1)
     made: list[int] = []
 
     async def call(number: int) -> None:
@@ -114,12 +114,12 @@ async def test_cancelled_wait_for_others_takes_no_slot(valkey: Valkey) -> None:
 async def test_calls_that_wait_for_a_silent_redis_fail_together(valkey: Valkey) -> None:
     async with Proxy(valkey.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}/0"
-        client = BoundedClient(connect(url, name="", max_connections=2), seconds=0.5, max_calls=2)
+        client = BoundedClient(connect(url, name="", max_connections=2), seconds=1, max_calls=2)
         await client.execute_command("PING")
         proxy.freeze()
 
         calls = [client.execute_command("PING") for _ in range(40)]
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):  # one after the other, they would take 20 s
             errors = await asyncio.gather(*calls, return_exceptions=True)
 
         assert [type(error) for error in errors] == [RedisTimeoutError] * 40
@@ -131,13 +131,13 @@ async def test_calls_that_wait_for_a_silent_redis_fail_together(valkey: Valkey) 
 async def test_unanswered_call_closes_idle_connections_too(valkey: Valkey) -> None:
     async with Proxy(valkey.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}/0"
-        client = BoundedClient(connect(url, name="", max_connections=4), seconds=1.2)
+        client = BoundedClient(connect(url, name="", max_connections=4), seconds=3)
         await asyncio.gather(*(client.execute_command("BLPOP", "none", 0.1) for _ in range(4)))
         proxy.freeze_replies()
 
         with pytest.raises(RedisTimeoutError):
             await client.execute_command("PING")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(2.5):  # on a half-open connection, they would take 3 s
             await asyncio.gather(*(client.execute_command("PING") for _ in range(4)))
 
         assert proxy.accepted == 8
