@@ -23,9 +23,12 @@ from shared.streams.answer_digest import AnswerDigest
 from shared.streams.event_stream import Append, Closure, EventStream, StoredRun, Verdict
 from shared.streams.events import (
     DONE,
+    FinishStep,
     ReasoningDelta,
+    StartStep,
     StreamEvent,
     TextDelta,
+    TextEnd,
     ToolInputAvailable,
     ToolInputStart,
     merge_deltas,
@@ -42,6 +45,8 @@ _MAX_BUFFERED_EVENTS = 512
 _REFUSAL_LABELS: dict[type, str] = {Fenced: "fenced", StreamClosed: "closed", StreamGap: "gap"}
 #: Events that show content to a reader.
 _CONTENT = (TextDelta, ReasoningDelta, ToolInputStart, ToolInputAvailable)
+#: Events that show nothing to a reader. Another event follows soon, and is written with them.
+_MARKS = (StartStep, FinishStep, TextEnd)
 #: Answers pause while Redis is unreachable, so the delay stays short.
 _MAX_RETRY_SECONDS = 1.0
 
@@ -240,7 +245,7 @@ class RunWriter:
         return self._refusal
 
     def write(self, event: StreamEvent) -> None:
-        """Buffer an event. It is written as soon as possible.
+        """Buffer an event. It is written as soon as possible, or a mark with the next event.
 
         Raises:
             StreamError: if the stream refused an earlier event, or this process cannot write.
@@ -252,7 +257,8 @@ class RunWriter:
         else:
             self._buffer.append(event)
         self._written.clear()
-        self._shard.submit(self)
+        if not isinstance(event, _MARKS):
+            self._shard.submit(self)
 
     def record_usage(self, usage: str) -> None:
         """Store what the attempt has used so far, together with the next events.
@@ -281,7 +287,7 @@ class RunWriter:
             StreamError: if the stream refused them, or this process cannot write.
         """
         self.is_ending = self.is_ending or ending
-        if self._usage or (ending and not self._written.is_set()):
+        if self._buffer or self._usage or (ending and not self._written.is_set()):
             self._shard.submit(self)
         await self._written.wait()
         if self._refusal is not None:

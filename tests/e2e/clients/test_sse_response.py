@@ -40,7 +40,7 @@ async def test_silent_stream_sends_heartbeats(
 
     async with workerless.start_workers(), sse.ask(workerless.chat, name, model=name) as stream:
         assert await stream.comment() == OPEN
-        events = await stream.until("start-step")
+        events = await stream.until("start")
         assert [await stream.comment() for _ in range(3)] == [BEAT] * 3
         await workerless.upstream.release(name)
         events += await stream.rest()

@@ -47,7 +47,7 @@ class CrashMoment:
 MOMENTS: Mapping[str, CrashMoment] = {
     "before the first token": CrashMoment(
         [[WAIT, {"text": ["Hello", " world"]}]],
-        ["start-step"],
+        ["start"],
     ),
     "in the text": CrashMoment(
         [[{"text": ["Hel"]}, WAIT, {"text": ["lo", " world"]}]],
@@ -79,7 +79,7 @@ MOMENTS: Mapping[str, CrashMoment] = {
     ),
     "between two steps": CrashMoment(
         [[CARD], [WAIT, {"text": ["Hello world"]}]],
-        ["tool-output-available", "start-step"],
+        ["tool-output-available", "finish-step"],
         calls=1,
         requests=2,
         total_requests=3,
