@@ -13,13 +13,14 @@ from api.auth.security_warnings import warn_insecure_settings
 from api.console import page as console_page
 from api.console import routes as console_routes
 from api.http import problems
+from api.http.bodies.json_bodies import JsonBodiesMiddleware
 from api.http.cors import CorsMiddleware
 from api.http.detached import DetachedResponseMiddleware
 from api.http.head_requests import HeadMiddleware
-from api.http.json_bodies import JsonBodiesMiddleware
 from api.http.paths import PathMiddleware
 from api.http.request_id import RequestIdMiddleware
 from api.http.request_log import RequestLogMiddleware
+from api.http.staggered_start import StaggeredStartMiddleware
 from api.openapi import docs_pages, document
 from api.pages import start_page
 from api.process import open_process
@@ -69,6 +70,7 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
         redirect_slashes=False,  # PathMiddleware removes them
         generate_unique_id_function=document.operation_id,
         middleware=[
+            Middleware(StaggeredStartMiddleware),
             Middleware(CorsMiddleware, live),
             Middleware(PathMiddleware, prefix=settings.server.root_path),
             Middleware(RequestIdMiddleware),

@@ -8,7 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from api.chat.parts.unusable import first_error
-from api.http.json_text import repair, to_utf8
+from api.http.bodies.json_text import repair, to_utf8
 from shared.chat.media_types import declared_charset
 from shared.errors import InvalidRequest, TooLarge
 from shared.settings import LimitSettings

@@ -10,6 +10,7 @@ from shared.streams.event_stream import Append, Closure
 from shared.streams.events import (
     DONE,
     Finish,
+    FinishStep,
     ReasoningDelta,
     Start,
     StartStep,
@@ -123,6 +124,27 @@ async def test_deltas_during_an_append_are_joined(harness: WriterHarness) -> Non
 
     assert writer.events == [Start(message_id="m"), text("abc")]
     assert len(harness.stream.calls) == 2
+
+
+async def test_marks_are_written_with_the_next_event(harness: WriterHarness) -> None:
+    writer = await harness.writer()
+
+    for event in (StartStep(), text("a"), TextEnd(id="1"), FinishStep(), FINISH):
+        writer.write(event)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    await writer.drain()
+
+    assert [len(append.entries) for (append,) in harness.stream.calls] == [2, 3]
+
+
+async def test_marks_without_a_next_event_are_written_by_a_drain(harness: WriterHarness) -> None:
+    writer = await harness.writer()
+
+    writer.write(FinishStep())
+    await writer.drain()
+
+    assert writer.events == [FinishStep()]
 
 
 async def test_one_call_commits_the_events_of_all_runs(harness: WriterHarness) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.json_text import repair, to_utf8
+from api.http.bodies.json_text import repair, to_utf8
 
 REPLACED = {
     rb'"\ud83d"': '"\ufffd"',

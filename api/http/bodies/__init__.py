@@ -1,0 +1,1 @@
+"""The bodies of requests: their declared type, and their JSON."""
