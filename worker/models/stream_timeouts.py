@@ -11,8 +11,15 @@ from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
 from shared.errors import FirstTokenTimeout, SilenceTimeout
-from shared.providers.names import ModelName, fallback_chain, parse_model_name, provider_of
-from shared.settings import ProviderSettings, Settings
+from shared.providers.names import (
+    OPENAI,
+    ModelName,
+    fallback_chain,
+    parse_model_name,
+    provider_of,
+)
+from shared.settings import Settings
+from shared.settings.sections.models import EndpointSettings
 
 _T = TypeVar("_T")
 
@@ -97,5 +104,10 @@ class _TimedEvents(Generic[_T]):
         return event
 
 
-def _provider(settings: Settings, name: ModelName) -> ProviderSettings:
-    return provider_of(settings, name.provider).settings
+def _provider(settings: Settings, name: ModelName) -> EndpointSettings:
+    # `provider_of` takes 30 µs for OpenAI, because it converts the section.
+    return (
+        settings.openai
+        if name.provider == OPENAI
+        else provider_of(settings, name.provider).settings
+    )
