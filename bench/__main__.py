@@ -103,7 +103,7 @@ async def compare_servers(effort: Effort, *, draws: bool) -> list[Row]:
             print(f"    CPU: {shares}", flush=True)
         if effort is not QUICK:
             rows += await measure_load(servers, draws=draws)
-    return rows + report(await processes(effort.short_answers))
+    return rows + report(await processes(effort))
 
 
 async def measure_load(servers: Servers, *, draws: bool) -> list[Row]:

@@ -2,33 +2,66 @@
 
 Two processes, the clients, and the upstream may need more cores than the machine has. Therefore,
 this measures the CPU time of the busiest worker process instead of the duration. On enough cores,
-the result is the speedup. It includes overhead, and an uneven distribution of the work.
+the result is the speedup. It includes overhead, and an uneven distribution of the work. Both are
+also reported separately.
 """
 
-from bench.measurements import many_short_answers
+import statistics
+from typing import NamedTuple
+
+from bench.measurements import Effort, many_short_answers
 from bench.servers import Mamba, open_mamba, open_upstream, worker_pids
-from bench.table import Row, at_least, number
+from bench.table import Row, at_least, number, single
 from bench.usage import cpu_seconds
 
 _PROCESSES = 2
 
 
-async def processes(answers: int) -> list[Row]:
-    async with open_upstream() as upstream:
-        async with open_mamba(upstream) as mamba:
-            [one] = await _cpu_of_workers(mamba, answers)
-        async with open_mamba(upstream, processes=_PROCESSES) as mamba:
-            used = await _cpu_of_workers(mamba, answers)
-    factor, goal = one / max(used), at_least(1.8)
-    row = Row(
-        f"--processes {_PROCESSES}: answers per second of CPU of the busiest worker process",
-        number(answers / max(used)),
-        "",
-        f"{number(factor)} × one process",
-        str(goal),
-        goal.is_met(factor),
-    )
-    return [row]
+class Pair(NamedTuple):
+    """The CPU time of one worker process, and of each of several, for as many answers."""
+
+    one: float
+    several: list[float]
+
+
+async def processes(effort: Effort) -> list[Row]:
+    """Measure one worker process and several in turn, once per round."""
+    answers = effort.short_answers
+    async with (
+        open_upstream() as upstream,
+        open_mamba(upstream) as one,
+        open_mamba(upstream, processes=_PROCESSES) as several,
+    ):
+        return rows_of(
+            [
+                Pair(
+                    sum(await _cpu_of_workers(one, answers)),
+                    await _cpu_of_workers(several, answers),
+                )
+                for _ in range(effort.rounds)
+            ],
+            answers,
+        )
+
+
+def rows_of(pairs: list[Pair], answers: int) -> list[Row]:
+    factor = statistics.median(pair.one / max(pair.several) for pair in pairs)
+    overhead = statistics.median(sum(pair.several) / pair.one for pair in pairs)
+    share = statistics.median(max(pair.several) / sum(pair.several) for pair in pairs)
+    per_second = statistics.median(answers / max(pair.several) for pair in pairs)
+    goal, title = at_least(1.8), f"--processes {_PROCESSES}"
+    return [
+        Row(
+            f"{title}: answers per second of CPU of the busiest worker process",
+            number(per_second),
+            "",
+            f"{number(factor)} × one process",
+            str(goal),
+            goal.is_met(factor),
+        ),
+        single(f"{title}: CPU of an answer, compared with one process", overhead, unit="×"),
+        single(f"{title}: share of the work of the busiest worker process", share),
+    ]
 
 
 async def _cpu_of_workers(mamba: Mamba, answers: int) -> list[float]:

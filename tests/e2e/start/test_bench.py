@@ -10,6 +10,7 @@ from bench.capacity import Curves, Delay, Throughput
 from bench.load import ask
 from bench.measurements import FULL, steady_delays
 from bench.plots import write_plots
+from bench.scaling import Pair, rows_of
 from bench.servers import DirectApi, open_upstream
 from bench.table import Row, at_least, at_most, compare, markdown, single, write_section
 from bench.upstream import model_name
@@ -47,6 +48,16 @@ def test_table_has_medians_and_verdicts() -> None:
         "| speed | 20 | 5 | 5 × | ≥ 5 × | met |",
         "| delay | 12.3 ms |  |  | ≤ 10 ms | missed |",
     ]
+
+
+def test_scaling_separates_overhead_from_uneven_work() -> None:
+    even, uneven = Pair(3.0, [1.6, 1.6]), Pair(3.0, [2.0, 1.2])
+
+    speed, overhead, share = rows_of([even, uneven, uneven], answers=600)
+
+    assert speed.cells()[1:] == ("300", "", "1.5 × one process", "≥ 1.8 ×", "missed")
+    assert overhead.mamba == "1.07 ×"
+    assert share.mamba == "0.625"
 
 
 def test_section_between_markers_is_replaced(tmp_path: Path) -> None:
