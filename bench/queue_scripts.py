@@ -27,11 +27,11 @@ from worker.queue import lease_scripts
 WAITING = 10_000
 CALLS = 1_000
 #: The operations with a target.
-_LIMITED = ("enqueue", "claim of 1 run", "claim of 8 runs")
+_LIMITED = ("enqueue", "claim of 1 run", "claim of 4 runs")
 _TTL = 600.0
 _WORKER = "bench"
 #: How many runs a worker claims at most, and how many calls are measured together.
-_MAX_CLAIM = 8
+_MAX_CLAIM = 4
 _BATCH_CALLS = 20
 
 
@@ -63,7 +63,7 @@ async def measure(waiting: int, calls: int) -> dict[str, float]:
             "enqueue": lambda: _admit(admission, f"owner-{next(numbers)}"),
             "claim of 1 run": lambda: _claim(redis, 1, claimed),
             "release": lambda: _release(redis, claimed.pop()[1].decode()),
-            "claim of 8 runs": lambda: _claim(redis, _MAX_CLAIM, claimed),
+            "claim of 4 runs": lambda: _claim(redis, _MAX_CLAIM, claimed),
             f"list of {MAX_OWNERS} owners": lambda: _list_owners(redis),
         }
         return {

@@ -169,6 +169,7 @@ async def _compose(
         on_dropped=chats.drop,
         queues=agents.queues,
         background_share=lambda: live.now.queue.background_share,
+        wait_for_starts=running.wait_for_starts,
     )
     return worker, stores
 

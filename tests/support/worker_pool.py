@@ -78,6 +78,7 @@ class PoolWorker:
             settings=WorkerSettings(**settings),
             queues=queues,
             background_share=lambda: 0.1,
+            wait_for_starts=do_nothing,
         )
 
     async def _run(self, _: dict[str, Any], args: dict[str, Any]) -> EndedRunParameters | None:

@@ -84,16 +84,33 @@ class AgentEngine:
         self._max_file_bytes = max_file_bytes
 
     async def run(
-        self, job: RunChat, transcript: Transcript, writer: RunWriter, meter: UsageMeter
+        self,
+        job: RunChat,
+        transcript: Transcript,
+        writer: RunWriter,
+        meter: UsageMeter,
+        *,
+        on_prepared: Callable[[], None],
     ) -> FinishReason:
-        """Write the rest of the answer to the run's stream, and return why it finished."""
+        """Write the rest of the answer to the run's stream, and return why it finished.
+
+        Calls `on_prepared` before each model request.
+        """
         mapper = EventMapper(transcript, writer.write, request_approvals=job.approvals)
         history = await download_files(model_messages(job.messages), self._max_file_bytes())
         start = resume_point(history, transcript)
         if start.complete:
             return "tool-calls" if start.awaits_client else "stop"
         timeouts = self._timeouts(self.definition.model or job.model)
-        steps = _StepWriter(start, mapper, writer, meter, timeouts, self._answered_by(job))
+        steps = _StepWriter(
+            start,
+            mapper,
+            writer,
+            meter,
+            timeouts,
+            answered_by=self._answered_by(job),
+            on_prepared=on_prepared,
+        )
         limits = self._limits()
         usage = await meter.begin(transcript, limits)
         model = self._model(job)
@@ -197,7 +214,9 @@ class _StepWriter:
         writer: RunWriter,
         meter: UsageMeter,
         timeouts: StreamTimeouts,
+        *,
         answered_by: Callable[[ModelResponse], str],
+        on_prepared: Callable[[], None],
     ) -> None:
         self._continues_text = start.prompt is not None
         self._split = start.split
@@ -206,6 +225,7 @@ class _StepWriter:
         self._meter = meter
         self._timeouts = timeouts
         self._answered_by = answered_by
+        self._on_prepared = on_prepared
         self._reason: ModelFinishReason | None = None
 
     @property
@@ -242,6 +262,7 @@ class _StepWriter:
         merge_continued_step(history)
         await self._meter.start_request([*history, node.request], iteration.ctx.deps.model)
         self._mapper.start_step()
+        self._on_prepared()
         async with with_timeouts(node.stream(iteration.ctx), self._timeouts) as events:
             async for event in events:
                 self._mapper.on_model_event(event)

@@ -112,7 +112,11 @@ class AttemptRunner:
         try:
             async with limit:
                 reason = await attempt.agent.run(
-                    job, attempt.transcript, attempt.writer, attempt.meter
+                    job,
+                    attempt.transcript,
+                    attempt.writer,
+                    attempt.meter,
+                    on_prepared=attempt.running_run.prepared.set,
                 )
         except StreamError:
             raise

@@ -66,6 +66,7 @@ class TitleRunner:
             self._running.enter(job.title_id) as running_run,
             trace_title(job) as span,
         ):
+            running_run.prepared.set()  # the preparation of a title takes little time
             try:
                 title = await self._request_title(job, span)
                 await self._store.save(job.title_id, GeneratedTitle(title=title))

@@ -1,11 +1,18 @@
-"""The runs in progress in this process, and how they are interrupted."""
+"""The runs in progress in this process, how they are interrupted, and how many start at once."""
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 from enum import Enum
 
 from shared.runs.ended_runs import EndedRunParameters
+from shared.waiting import wait_briefly
+
+#: A run that has not prepared its first model request after this time waits for something other
+#: than the processor, such as a file or a tool server. It does not delay other runs.
+_MAX_START_SECONDS = 0.05
 
 
 class Interrupt(Enum):
@@ -20,6 +27,9 @@ class RunningRun:
 
     def __init__(self, task: asyncio.Task[object]) -> None:
         self._task = task
+        self.began_at = time.monotonic()
+        #: Set when the first model request of the run is prepared, or when the run ends.
+        self.prepared = asyncio.Event()
         self.interrupt: Interrupt | None = None
         self.closing = False
         #: How to record the end of the run, once an attempt has ended it.
@@ -36,6 +46,8 @@ class RunningRuns:
 
     def __init__(self) -> None:
         self._runs: dict[str, RunningRun] = {}
+        #: The runs that prepare their first model request, and some that have prepared it.
+        self._starting: deque[RunningRun] = deque()
 
     def __iter__(self) -> Generator[str]:
         yield from list(self._runs)
@@ -46,9 +58,11 @@ class RunningRuns:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  (coroutines run in tasks)
         self._runs[run_id] = run = RunningRun(task)
+        self._starting.append(run)
         try:
             yield run
         finally:
+            run.prepared.set()
             if self._runs.get(run_id) is run:
                 del self._runs[run_id]
 
@@ -56,3 +70,16 @@ class RunningRuns:
         """Interrupt a run if this process is running it."""
         if (run := self._runs.get(run_id)) is not None:
             run.cancel(interrupt)
+
+    async def wait_for_starts(self) -> None:
+        """Wait until at most one run prepares its first model request.
+
+        That takes milliseconds of CPU time. If many runs do it together, all of them reach their
+        models only when the last one does. One after another, most of them do much earlier. The
+        second one uses the time in which the first one waits for Redis.
+        """
+        await asyncio.sleep(0)  # jobs that were claimed just now enter first
+        while len(self._starting) > 1:
+            run = self._starting.popleft()
+            expires_at = run.began_at + _MAX_START_SECONDS
+            await wait_briefly(run.prepared, expires_at - time.monotonic())

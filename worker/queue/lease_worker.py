@@ -5,8 +5,8 @@ It adds to arq:
 - Claims: one round trip takes due jobs and moves their score into the future by the lease, so jobs
   in progress are never ahead of waiting ones. Plain arq keeps jobs in progress at the front of the
   queue and reads only its first `max(100, 5 * max_jobs)` jobs, so as many long jobs block all
-  others. A worker that already has its share of all jobs takes one at a time, so bursts spread
-  evenly. A worker whose event loop lags waits before it claims more.
+  others. Bursts spread evenly: a worker with its share of all jobs takes one at a time, and none
+  while several start or delay its event loop.
 - Wakeups: a token pushed with each job wakes one idle worker. Polling is the fallback.
 - Leases: renewed while a job runs, so the jobs of a dead worker start elsewhere within seconds. If
   a lease expires because the worker cannot renew it, the worker stops the job.
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
 log = structlog.stdlib.get_logger()
 
-#: The most jobs that one claim takes, so that a burst spreads over the workers.
-_MAX_CLAIM = 8
+#: The most jobs of one claim, so that bursts spread over the workers and few runs start at once.
+_MAX_CLAIM = 4
 #: The parts of a shutdown that wait for Redis: a claim in progress, jobs that are handed over, and
 #: the release of jobs that were claimed and have not started.
 _CLAIM_SECONDS = 2.0
@@ -66,7 +66,7 @@ class LeaseWorker(Worker):
     `functions` are those of the kinds of jobs. Calls `on_lease_lost` with a job whose lease another
     worker has taken or may have taken, and `on_dropped` with a job whose payload is missing or
     invalid. `queues` and `background_share` return the names of the queues and the minimum share of
-    background jobs. They are called for each claim.
+    background jobs for each claim. `wait_for_starts` waits while several jobs start here.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class LeaseWorker(Worker):
         on_dropped: Callable[[str], Awaitable[None]],
         queues: Callable[[], Sequence[str]],
         background_share: Callable[[], float],
+        wait_for_starts: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(
             [func(cast("WorkerCoroutine", call), name=kind) for kind, call in functions.items()],
@@ -97,8 +98,7 @@ class LeaseWorker(Worker):
         self._redis = BoundedClient(
             cast("Redis", redis), max_calls=redis.connection_pool.max_connections
         )
-        #: For commands that block.
-        self._blocking_redis = cast("Redis", redis)
+        self._blocking_redis = cast("Redis", redis)  # for commands that block
         self._lease_seconds = settings.lease_seconds
         self._lease_ms = int(settings.lease_seconds * 1000)
         self._deadlines = LeaseDeadlines(settings.lease_seconds)
@@ -106,6 +106,7 @@ class LeaseWorker(Worker):
         self._on_dropped = on_dropped
         self.queues = queues
         self._background_share = background_share
+        self._wait_for_starts = wait_for_starts
         self._next_queue = 0
         #: The key of each claimed job's queue.
         self._queue_of: dict[str, str] = {}
@@ -310,8 +311,9 @@ class LeaseWorker(Worker):
         await wait_briefly(self._changed, self.poll_delay_s)
 
     async def _catch_up(self) -> None:
-        """Wait while many jobs delay the event loop. Meanwhile, other workers claim the jobs."""
-        if self.job_counter >= _MAX_CLAIM:
+        """Wait while jobs start or delay the event loop. Meanwhile, other workers claim jobs."""
+        await self._wait_for_starts()
+        if self.job_counter >= 2 * _MAX_CLAIM:
             await wait_for_low_lag()
 
     async def _renew_leases(self) -> None:
