@@ -119,8 +119,14 @@ def test_logs_page_lists_every_event_with_level_and_fields() -> None:
         assert level in row[1] or level == "log", (event, level)
         assert fields <= set(re.findall(r"`(\w+)`", row[2])), (event, fields)
 
-    documented = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", _logs_page(), re.MULTILINE)
+    documented = _documented_events(_logs_page())
     assert sorted(documented) == sorted(logged)
+
+
+def test_logs_page_sorts_each_table_by_event() -> None:
+    for section in _logs_page().split("\n## "):
+        events = _documented_events(section)
+        assert events == sorted(events)
 
 
 def _below(kind: type[Refusal]) -> Iterator[type[Refusal]]:
@@ -149,6 +155,10 @@ async def _code_of(status: int) -> str:
 
 def _logs_page() -> str:
     return (ROOT / "docs/reference/logs.md").read_text()
+
+
+def _documented_events(text: str) -> list[str]:
+    return re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", text, re.MULTILINE)
 
 
 _LEVELS = ("debug", "info", "warning", "error", "critical", "log")
