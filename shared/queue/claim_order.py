@@ -6,6 +6,9 @@
 from math import ceil, floor
 from typing import NamedTuple
 
+#: The part of the claims that background jobs are expected to get in a queue where none has been
+#: measured.
+DEFAULT_BACKGROUND_PART = 0.3
 #: The least part of the claims that a forecast expects for background jobs.
 _MIN_PART = 0.02
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, cast
 
 from shared.queue.announced_waits import JobKind, LikelyWait, record_announced_waits
 from shared.queue.chat_queue import CHAT_QUEUE
-from shared.queue.claim_order import ClaimOrder
+from shared.queue.claim_order import DEFAULT_BACKGROUND_PART, ClaimOrder
 from shared.queue.pauses import IS_PAUSED
 from shared.queue.wait_forecast import WaitForecast, read_forecast
 from shared.redis import keys
@@ -78,7 +78,7 @@ def _claim_order(state: Sequence[int | bytes | None]) -> ClaimOrder:
         mean,
         share,
         owed,
-        part or 0.3,
+        part or DEFAULT_BACKGROUND_PART,
         bool(paused),
         *advances,
     )

@@ -4,11 +4,13 @@ The share of a job (`keys.job_share`) holds the expected seconds from its claim 
 of ended attempts (`used`), and when the present attempt started.
 """
 
+from shared.queue.claim_order import DEFAULT_BACKGROUND_PART
+
 #: Lua functions for `FAIR_QUEUE`. `record_claim` removes a job from the fair order, starts to count
 #: its seconds of service, and returns its announced wait. `record_release` interrupts the count,
 #: and `skip_after` leaves out the time since a lease expired. `record_end` corrects the owner's
 #: finish time when the job is removed, and `record_hand_back` when it will return to the order.
-SERVICE = """
+SERVICE = f"""
 -- The jobs that compete in a class: the first waiting job of each owner, and all that do not wait.
 local function competitors(queue, class)
   local first = redis.call('ZCOUNT', queue, class, '(' .. class + first_estimated)
@@ -41,7 +43,7 @@ end
 -- `background_part` is the mean part of the claims that background jobs get while some wait.
 local function record_class(queue, id, class, rate, cost, background_share)
   if class == 0 and not rate then return end
-  local part = number_in(clock_of(queue), 'background_part') or 0.3
+  local part = number_in(clock_of(queue), 'background_part') or {DEFAULT_BACKGROUND_PART}
   local claimed = class == 0 and 0 or 1
   part = part + (claimed - part) / 50
   write(clock_of(queue), 'background_part', part, 'background_share', background_share)
