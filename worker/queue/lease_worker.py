@@ -211,7 +211,7 @@ class LeaseWorker(Worker):
                     await self._start(job)
             if len(claimed) < requested:
                 break
-            await self._catch_up()
+            await self._wait_while_busy()
 
     def _is_running(self, job_id: str) -> bool:
         """Return whether the job runs here. A paused process can claim its own jobs again."""
@@ -299,7 +299,7 @@ class LeaseWorker(Worker):
 
     async def _wait_for_work(self) -> None:
         """Wait for a wakeup token, a free slot or the poll interval."""
-        await self._catch_up()
+        await self._wait_while_busy()
         if self.allow_pick_jobs and self.job_counter < self.max_jobs:
             wakeups = [keys.wakeup(queue) for queue in self._queue_keys()]
             seconds = min(self.poll_delay_s, _MAX_BLOCK_SECONDS)
@@ -310,10 +310,10 @@ class LeaseWorker(Worker):
         self._changed.clear()
         await wait_briefly(self._changed, self.poll_delay_s)
 
-    async def _catch_up(self) -> None:
-        """Wait while jobs start or delay the event loop. Meanwhile, other workers claim jobs."""
+    async def _wait_while_busy(self) -> None:
+        """Wait while several jobs start or the event loop lags. Other workers can claim jobs."""
         await self._wait_for_starts()
-        if self.job_counter >= 2 * _MAX_CLAIM:
+        if self.job_counter >= 2 * _MAX_CLAIM:  # fewer jobs cause no long lag
             await wait_for_low_lag()
 
     async def _renew_leases(self) -> None:
