@@ -22,7 +22,7 @@ AgentOption = Annotated[str | None, typer.Option("--agent", help="Only runs of t
 Since = Annotated[
     str | None,
     typer.Option(
-        "--since", help="Only runs admitted since then: 30m, 2h, 1d, or an ISO 8601 time."
+        "--since", help="Only runs accepted since then: 30m, 2h, 1d, or an ISO 8601 time."
     ),
 ]
 States = Annotated[

@@ -38,7 +38,7 @@ async def list_runs(
         return
     now = await deployment.redis_time_ms()
     if found.runs:
-        headers = ("RUN", "STATE", "AGENT", "MODEL", "OWNER", "CHAT", "ADMITTED", "TOOK", "ERROR")
+        headers = ("RUN", "STATE", "AGENT", "MODEL", "OWNER", "CHAT", "ACCEPTED", "TOOK", "ERROR")
         print_now(in_columns(headers, [_row(run, now) for run in found.runs], color=False))
     else:
         print_now("No stored run matches.")
@@ -85,12 +85,12 @@ def _facts(run: dict[str, Any], now: int) -> Iterator[tuple[str, object]]:
     yield "state", f"{run['state']}{meaning}"
     for name in ("owner", "chat_id", "agent", "model", "queue", "priority", "request_id"):
         yield name, run[name]
-    admitted = run["admitted_at"]
-    yield "admitted", f"{local_time(admitted)}, {duration(now - admitted)} ago"
+    accepted = run["admitted_at"]
+    yield "accepted", f"{local_time(accepted)}, {duration(now - accepted)} ago"
     if started is None:
         yield "started", "-"
     else:
-        wait = duration(started - admitted)
+        wait = duration(started - accepted)
         yield "started", f"{local_time(started)}, after {wait} in the queue"
         running = duration((ended or now) - started)
         yield (

@@ -172,7 +172,7 @@ class LimitSettings(Section):
         ge=0,
         le=1,
         description="Share of the memory limit of Redis (`maxmemory`) above which no runs are "
-        "admitted, so that running ones can end; 0 means no limit",
+        "accepted, so that running ones can end; 0 means no limit",
     )
     budgets: dict[_BudgetName, BudgetSettings] = Field(
         default={},

@@ -62,7 +62,7 @@ async def test_show_reports_attempts_tokens_and_times(
     assert facts["attempts"] == "4 (1 failed, 1 handed over, 1 crashed)"
     assert facts["tokens"] == "120 input, 10 output"
     assert facts["worker"] == "worker-d (last)"
-    assert facts["admitted"].startswith("20")
+    assert facts["accepted"].startswith("20")
     assert facts["started"].endswith(" in the queue")
     rows = [line.split() for line in text.split("\n\n")[1].splitlines()[1:]]
     assert [(row[1], row[2], row[-1]) for row in rows] == [
