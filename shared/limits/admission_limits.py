@@ -16,7 +16,7 @@ LIMIT_FUNCTIONS = RATE_BUCKET + OWNER_BYTES
 #: rate, the runs that this one supersedes (`superseded`), and functions: `has_ended` looks up a
 #: run, and `FAIR_QUEUE`. Sets `usage`, the report of the owner's usage, and `used_bytes`.
 #:
-#: INFO takes longer than the rest of a check, so its result counts for a moment, except for large
+#: INFO takes longer than the rest of a check, so its result is valid for 100 ms, except for large
 #: payloads. Some hosted servers do not permit it. Background jobs do not use up the depth of
 #: interactive ones. Functions that few admissions use are defined where they are used.
 CHECK_LIMITS = f"""
