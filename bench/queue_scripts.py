@@ -27,7 +27,7 @@ from worker.queue import lease_scripts
 WAITING = 10_000
 CALLS = 1_000
 #: The operations with a target.
-_LIMITED = ("enqueue", "claim of 1 run", "claim of 4 runs")
+_WITH_TARGET = ("enqueue", "claim of 1 run", "claim of 4 runs")
 _TTL = 600.0
 _WORKER = "bench"
 #: How many runs a worker claims at most, and how many calls are measured together.
@@ -41,7 +41,7 @@ async def queue_scripts() -> list[Row]:
         single(
             f"{title} in Redis, {WAITING:,} waiting runs",
             cost,
-            at_most(60, "µs") if title in _LIMITED else None,
+            at_most(60, "µs") if title in _WITH_TARGET else None,
             "µs",
         )
         for title, cost in costs.items()

@@ -66,7 +66,7 @@ class Deployment:
         return await redis_time_ms(self.redis)
 
     async def record(self, event: ActionEvent, **fields: str | None) -> None:
-        """Let a process of the deployment log what the operator of this terminal has done."""
+        """Store an action of this terminal's operator. A process of the deployment logs it."""
         action = OperatorAction(event=event, operator=current_operator(), fields=fields)
         await OperatorActions(self.redis).record(action)
 

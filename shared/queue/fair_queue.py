@@ -8,7 +8,7 @@ The score of a job in its queue orders the claims:
 - Below 0, a job that an operator moved to the front.
 - From 0 on, the interactive jobs, and from `FIRST_BACKGROUND` on, those of the class `background`.
   In each class, the scores below `FIRST_ESTIMATED` are the virtual start times of the owners' first
-  waiting jobs. Above are estimates, of the jobs that are not their owner's first one.
+  waiting jobs. The scores above are estimates for the owners' other waiting jobs.
 
 Virtual time is in seconds of service. Each class has its own. A claim moves it to the start of the
 claimed job. A job starts at the virtual time, or at its owner's finish time if that is later. Its
@@ -28,7 +28,7 @@ from shared.queue.shares.service import SERVICE
 from shared.redis import keys
 from shared.redis.scripts import lua_key
 
-#: Scores from here on are times. All of them are later: this is September 2001.
+#: Scores from here on are times in Unix milliseconds. As a time, this is in September 2001.
 FIRST_REAL = 10**12
 #: The size of the range of exact scores of a class, and of the range of its estimated scores.
 FIRST_ESTIMATED = 25 * 10**10
@@ -39,12 +39,12 @@ FIRST_BACKGROUND = 50 * 10**10
 #: owner in its share, and `enter_for` as a job of a named owner, whose weight may have changed.
 #: `set_weight` changes the weight of an owner. `enter_first` returns a job to the order before the
 #: other jobs of its owner, and `move_to_front` moves one before the jobs of all owners. `leave`
-#: removes it from the order. `return_to_order` adds a due job to the order that was handed back or
-#: never claimed, unless `record_requeue` has marked it. `next_due` returns the job to claim next,
-#: its score, and what each second of its service adds to the seconds that are owed to the
-#: background class. `repair` corrects what processes of an older version leave behind, and jobs
-#: whose owner is no longer stored. It returns whether background jobs wait. `oldest_due` returns
-#: the time at which the oldest waiting job became due.
+#: removes it from the order. `return_to_order` adds a due job that was handed back or was never
+#: claimed, unless `record_requeue` has marked it. `next_due` returns the job to claim next, its
+#: score, and what each second of its service adds to the seconds that are owed to the background
+#: class. `repair` corrects what processes of an older version leave behind, and jobs whose owner is
+#: no longer stored. It returns whether background jobs wait. `oldest_due` returns the time at which
+#: the oldest waiting job became due.
 FAIR_QUEUE = f"""
 local first_real, first_estimated = {FIRST_REAL}, {FIRST_ESTIMATED}
 local first_background = {FIRST_BACKGROUND}
@@ -118,8 +118,9 @@ local function place_first(queue, owner)
     redis.call('ZREM', jobs_of(owner), id)
   end
 end
--- Changes the weight of an owner, also for the jobs that wait or run: what the owner is ahead of
--- virtual time is divided by the new weight instead of `old`, the weight if none is stored.
+-- Changes the weight of an owner, also for the jobs that wait or run: times that are later than the
+-- virtual time come closer to it, or move away, by the ratio of the weights. `old` is the previous
+-- weight if none is stored.
 local function set_weight(queue, owner, weight, old)
   local class = class_of(owner)
   local finish, stored = unpack(redis.call('HMGET', owner, 'finish', 'weight'))
@@ -169,7 +170,7 @@ local function enter(queue, id, now)
     enter_for(owner, nil, queue, id, now, waiting_ttl(queue))
   end
 end
--- It takes the start of the owner's first job, which then waits for it.
+-- The job takes the start of the owner's first waiting job, which becomes the second one.
 local function enter_first(queue, id, now)
   local owner = redis.call('HGET', share_of(id), 'owner')
   local first = redis.call('ZRANGE', jobs_of(owner), 0, 0, 'WITHSCORES')

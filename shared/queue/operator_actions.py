@@ -1,7 +1,7 @@
-"""What operators have done with commands, until a process of the deployment logs it.
+"""The actions of operators that no process of the deployment has logged yet.
 
-A command in a terminal has no log of its own, so it stores each of its actions in a list in Redis.
-One process takes the list and logs the actions.
+A command in a terminal does not write to the deployment's log, so it stores each of its actions in
+a list in Redis. One process takes the list and logs the actions.
 """
 
 from typing import Literal
@@ -30,7 +30,7 @@ ActionEvent = Literal[
 _FIELDS = frozenset({"chat", "destination", "owner", "queue", "run_id", "what", "worker_id"})
 
 _TTL_MS = 86_400_000
-#: The oldest actions are dropped. One command can stop thousands of runs.
+#: If there are more actions, the oldest are dropped. One command can stop thousands of runs.
 _MAX_ACTIONS = 10_000
 
 #: Lua function that adds an action. The script needs the parameters `actions` and `action`.

@@ -58,8 +58,8 @@ class QueuePositions:
 
 
 #: The rank of a job in its class or in the queue of its chat, or 0; whether it is a background job;
-#: how many runs wait in the queue of its chat, or 0; and how many milliseconds of virtual time its
-#: start is ahead of that of its class.
+#: how many runs wait in the queue of its chat, or 0; and by how many milliseconds its start is
+#: later than the virtual time of its class.
 _Row = tuple[int, int, int, int]
 
 

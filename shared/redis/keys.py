@@ -23,7 +23,7 @@ QUEUES = "mamba:queues"
 PAUSES = "mamba:pauses"
 #: List: one entry while the processing of all queues is paused. KEDA reads its length.
 PROCESSING_PAUSED = "mamba:pauses:processing"
-#: List: what operators have done, as long as no process has logged it, oldest first.
+#: List: the actions of operators that no process has logged yet, oldest first.
 OPERATOR_ACTIONS = "mamba:operator-actions"
 #: The name of the main queue. Agents can have separate queues.
 MAIN_QUEUE = "main"

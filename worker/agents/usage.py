@@ -169,9 +169,8 @@ class UsageMeter:
         while True:
             await self.end()
             earlier = await self._read_earlier()
-            if earlier is not None and not self._is_open:
-                break
-            if time.monotonic() >= give_up_at:
+            is_counted = earlier is not None and not self._is_open
+            if is_counted or time.monotonic() >= give_up_at:
                 break
             await asyncio.sleep(backoff.failed())
         return self._summary(earlier or {})

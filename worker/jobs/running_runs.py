@@ -46,7 +46,7 @@ class RunningRuns:
 
     def __init__(self) -> None:
         self._runs: dict[str, RunningRun] = {}
-        #: The runs that prepare their first model request, and some that have prepared it.
+        #: The runs whose first model request may not be prepared yet, oldest first.
         self._starting: deque[RunningRun] = deque()
 
     def __iter__(self) -> Generator[str]:
@@ -74,9 +74,10 @@ class RunningRuns:
     async def wait_for_starts(self) -> None:
         """Wait until at most one run prepares its first model request.
 
-        That takes milliseconds of CPU time. If many runs do it together, all of them reach their
-        models only when the last one does. One after another, most of them do much earlier. The
-        second one uses the time in which the first one waits for Redis.
+        The preparation takes milliseconds of CPU time. If many runs prepare their requests
+        together, all of them send the requests late. If they do it one after another, most
+        requests are sent much earlier. Two runs may overlap: the second one uses the CPU while the
+        first one waits for Redis.
         """
         await asyncio.sleep(0)  # jobs that were claimed just now enter first
         while len(self._starting) > 1:

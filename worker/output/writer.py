@@ -45,8 +45,8 @@ _MAX_BUFFERED_EVENTS = 512
 _REFUSAL_LABELS: dict[type, str] = {Fenced: "fenced", StreamClosed: "closed", StreamGap: "gap"}
 #: Events that show content to a reader.
 _CONTENT = (TextDelta, ReasoningDelta, ToolInputStart, ToolInputAvailable)
-#: Events that show nothing to a reader. Another event follows soon, and is written with them.
-_MARKS = (StartStep, FinishStep, TextEnd)
+#: Events that show nothing to a reader. Another event follows soon, so both are written together.
+_BOUNDARIES = (StartStep, FinishStep, TextEnd)
 #: Answers pause while Redis is unreachable, so the delay stays short.
 _MAX_RETRY_SECONDS = 1.0
 
@@ -245,7 +245,7 @@ class RunWriter:
         return self._refusal
 
     def write(self, event: StreamEvent) -> None:
-        """Buffer an event. It is written as soon as possible, or a mark with the next event.
+        """Buffer an event. It is written as soon as possible, a boundary with the next event.
 
         Raises:
             StreamError: if the stream refused an earlier event, or this process cannot write.
@@ -257,7 +257,7 @@ class RunWriter:
         else:
             self._buffer.append(event)
         self._written.clear()
-        if not isinstance(event, _MARKS):
+        if not isinstance(event, _BOUNDARIES):
             self._shard.submit(self)
 
     def record_usage(self, usage: str) -> None:

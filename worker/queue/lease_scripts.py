@@ -68,8 +68,8 @@ for i = 1, #queue_pairs, 2 do
   queues[#queues + 1], wakeups[#wakeups + 1] = queue_pairs[i], queue_pairs[i + 1]
   jobs = jobs + redis.call('ZCARD', queue_pairs[i])
 end
-local share = math.ceil(jobs / math.max(1, redis.call('ZCOUNT', workers, now, '+inf')))
-count = math.min(count, math.max(1, share - running))
+local even_share = math.ceil(jobs / math.max(1, redis.call('ZCOUNT', workers, now, '+inf')))
+count = math.min(count, math.max(1, even_share - running))
 local paused = {}
 for _, queue in ipairs(queues) do paused[queue] = is_paused('processing', queue) end
 local share_of_background = {}

@@ -126,7 +126,7 @@ async def test_deltas_during_an_append_are_joined(harness: WriterHarness) -> Non
     assert len(harness.stream.calls) == 2
 
 
-async def test_marks_are_written_with_the_next_event(harness: WriterHarness) -> None:
+async def test_boundaries_are_written_with_the_next_event(harness: WriterHarness) -> None:
     writer = await harness.writer()
 
     for event in (StartStep(), text("a"), TextEnd(id="1"), FinishStep(), FINISH):
@@ -138,7 +138,7 @@ async def test_marks_are_written_with_the_next_event(harness: WriterHarness) -> 
     assert [len(append.entries) for (append,) in harness.stream.calls] == [2, 3]
 
 
-async def test_marks_without_a_next_event_are_written_by_a_drain(harness: WriterHarness) -> None:
+async def test_boundaries_without_a_next_event_are_written_by_drain(harness: WriterHarness) -> None:
     writer = await harness.writer()
 
     writer.write(FinishStep())
