@@ -102,7 +102,7 @@ async def move_run_to_front(process: CurrentProcess, caller: Caller, run_id: _Id
 async def drain_worker(process: CurrentProcess, caller: Caller, worker_id: _Id) -> CommandResult:
     await process.run_control.drain(worker_id)
     _log("ops.worker_drained", caller, worker_id=worker_id)
-    return CommandResult(detail=f"Worker {worker_id} accepts no new runs and will exit.")
+    return CommandResult(detail=f"Worker {worker_id} takes no new runs and will exit.")
 
 
 @router.post("/pause/{what}")

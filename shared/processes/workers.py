@@ -26,7 +26,7 @@ class WorkerRecord(ProcessRecord):
     #: Active runs, and their maximum number.
     running: int
     concurrency: int
-    #: Whether the worker takes no new jobs because it is shutting down.
+    #: Whether the worker takes no new runs because it is shutting down.
     draining: bool = False
 
     def serves(self, queue: str) -> bool:

@@ -61,7 +61,7 @@ WEBHOOKS_LOST = Counter(
 )
 RUNNING = Gauge("mamba_worker_runs", "Runs in progress on this worker.")
 SLOTS = Gauge("mamba_worker_slots", "Maximum number of concurrent runs on this worker.")
-DRAINING = Gauge("mamba_worker_draining", "1 while this worker drains and takes no new jobs.")
+DRAINING = Gauge("mamba_worker_draining", "1 while this worker drains and takes no new runs.")
 
 
 # `increase()` in an alert misses the first count unless the series already exists with 0.

@@ -62,7 +62,7 @@ export function confirmDrain(id: string): void {
   confirmation.value = {
     title: 'Drain this worker?',
     target: id,
-    text: 'The worker accepts no new runs and exits. Its current runs finish or continue on other workers.',
+    text: 'The worker takes no new runs and exits. Its current runs finish or continue on other workers.',
     confirmLabel: 'Drain the worker',
     run: () => send(`workers/${encodeURIComponent(id)}/drain`),
   };

@@ -213,7 +213,7 @@ async def test_confirmed_drain_ends_the_worker(window: Window, workerless: Syste
         window.wait_until("document.querySelector('dialog .id').innerText.length > 0")
         assert window.text("dialog .id") == window.text(".worker-head .id")
         window.click("dialog button", "Drain the worker")
-        window.wait_for_text("accepts no new runs", ".toast")
+        window.wait_for_text("takes no new runs", ".toast")
 
         assert await worker.ended() == 0
     window.wait_for_text("no live workers", ".strip")
