@@ -2,7 +2,7 @@
 
 import asyncio
 
-import pytest
+from structlog.testing import capture_logs
 
 from shared.queue.operator_actions import OperatorAction, OperatorActions
 from shared.redis import keys
@@ -32,16 +32,14 @@ async def test_actions_of_a_newer_version_are_ignored(redis: Redis) -> None:
     assert await actions.take() == [STOPPED]
 
 
-async def test_actions_are_logged_with_their_operator(
-    redis: Redis, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_actions_are_logged_with_their_operator(redis: Redis) -> None:
     await OperatorActions(redis).record(STOPPED)
 
-    await open_sampler(redis).report_actions()
+    with capture_logs() as logs:
+        await open_sampler(redis).report_actions()
 
-    logged = capsys.readouterr().out
-    assert "ops.run_stopped" in logged
-    assert "cli:web-1:ann" in logged
+    [logged] = logs
+    assert (logged["event"], logged["operator"]) == ("ops.run_stopped", "cli:web-1:ann")
 
 
 async def test_actions_expire(redis: Redis) -> None:
