@@ -68,19 +68,20 @@ def _claim_order(state: Sequence[int | bytes | None]) -> ClaimOrder:
     interactive, background, paused, *values = [
         0.0 if value is None else float(value) for value in state
     ]
-    of_interactive, of_background, of_all, share, owed, part, *advances = values
+    of_interactive, of_background, of_all, share, owed, part, advance, background_advance = values
     mean = of_all or 1.0
     return ClaimOrder(
-        int(interactive),
-        int(background),
-        of_interactive or mean,
-        of_background or mean,
-        mean,
-        share,
-        owed,
-        part or DEFAULT_BACKGROUND_PART,
-        bool(paused),
-        *advances,
+        interactive=int(interactive),
+        background=int(background),
+        interactive_seconds=of_interactive or mean,
+        background_seconds=of_background or mean,
+        mean_seconds=mean,
+        background_share=share,
+        owed=owed,
+        background_part=part or DEFAULT_BACKGROUND_PART,
+        paused=bool(paused),
+        advance=advance,
+        background_advance=background_advance,
     )
 
 
@@ -121,7 +122,7 @@ def _kind(virtual_ms: int, background: int) -> JobKind:
     """
 local paused = is_paused('processing', queue) and 1 or 0
 local waiting = redis.call('ZCOUNT', queue, '-inf', now_ms())
-local virtual = redis.call('ZCOUNT', queue, '-inf', '(' .. first_real)
+local in_order = redis.call('ZCOUNT', queue, '-inf', '(' .. first_real)
 local background = redis.call('ZCOUNT', queue, first_background, '(' .. first_real)
 local function in_chat(id)
   local chat_queue = redis.call('GET', chat_of(id))
@@ -138,10 +139,10 @@ local function virtual_ms(id, is_background)
   return math.max(0, math.floor((start - now) * 1000))
 end
 local function in_class(id, rank)
-  if rank >= virtual then return {rank + 1 - virtual, 0, 0, 0} end
-  local first = virtual - background
+  if rank >= in_order then return {rank + 1 - in_order, 0, 0, 0} end
+  local first = in_order - background
   if rank >= first then return {rank + 1 - first, 1, 0, virtual_ms(id, 1)} end
-  return {rank + 1 + waiting - virtual, 0, 0, virtual_ms(id, 0)}
+  return {rank + 1 + waiting - in_order, 0, 0, virtual_ms(id, 0)}
 end
 local values = redis.call('HMGET', clock_of(queue), 'interactive_cost', 'background_cost', 'cost',
   'background_share', 'owed', 'background_part', 'advance', 'background_advance')

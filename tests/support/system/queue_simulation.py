@@ -41,7 +41,7 @@ class QueueSimulation:
         #: When each job was added and claimed.
         self.added_at: dict[str, float] = {}
         self.claimed_at: dict[str, float] = {}
-        #: The announced waits of jobs, from when they were announced.
+        #: The announced waits of jobs, and when each of them was announced.
         self.announced: dict[str, LikelyWait] = {}
         self._announced_at: dict[str, float] = {}
         #: When each job was started, in milliseconds of the Redis server, after `_set_service`.
