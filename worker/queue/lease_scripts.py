@@ -55,8 +55,8 @@ async def claim(
 # Without this limit, the first worker to respond would claim a whole burst. A queue that still has
 # due jobs keeps a wakeup token. A job that waits for an earlier one of its chat is deferred again.
 # A job that was handed back, or was deferred and never claimed, enters the fair order when it is
-# due, at most 100 in one call. In a queue whose processing is paused, only jobs that are due by
-# their time can be claimed.
+# due. After 100 such jobs, nothing is claimed until the next call continues. In a queue whose
+# processing is paused, only jobs that are due by their time can be claimed.
 @redis_script(
     CHAT_QUEUE,
     CHECK_ANNOUNCED_WAIT,
@@ -82,7 +82,6 @@ local function next_job(queue)
     local is_timed = id and score >= first_real
     if not is_timed or not return_to_order(queue, id, now) then return id, score, rate end
   end
-  return next_due(queue, now, share_of_background[queue])
 end
 local function payload_of(id)
   local job = job_prefix .. id

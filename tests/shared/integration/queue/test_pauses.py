@@ -204,6 +204,45 @@ async def test_deferred_run_of_a_paused_queue_does_not_start(
     assert simulation.claimed == [earlier, deferred]
 
 
+async def test_many_deferred_runs_of_a_paused_queue_do_not_start(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=150)
+    deferred = await add_deferred(simulation, 110)
+    await pause_processing(redis)
+
+    assert await simulation.claim() == 0
+    assert await simulation.claim() == 0
+    await Pauses(redis).end("processing", "main", operator=OPERATOR)
+    await simulation.claim()
+
+    assert simulation.claimed == deferred
+
+
+async def test_many_deferred_runs_start_in_fair_order(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    [first, *_] = await add_deferred(simulation, 110)
+
+    assert await simulation.claim() == 0
+    assert await wakeup_tokens(redis) == 1
+    await simulation.claim()
+
+    assert simulation.claimed == [first]
+
+
+async def add_deferred(simulation: QueueSimulation, count: int) -> list[str]:
+    """Add deferred runs that are due by their time, each of another owner."""
+    redis, deferred = simulation.redis, list[str]()
+    for number in range(count):
+        owner, chat = f"owner-{number}", f"chat-{number}"
+        earlier = await simulation.add(owner, 1, chat=chat)
+        deferred.append(await simulation.add(owner, 1, chat=chat, when_busy="supersede"))
+        await redis.execute_command("ZREM", keys.QUEUE, earlier)
+    due = await redis_time_ms(redis) - count
+    scores = [value for number, job_id in enumerate(deferred) for value in (due + number, job_id)]
+    await redis.execute_command("ZADD", keys.QUEUE, *scores)
+    await redis.execute_command("DEL", keys.wakeup(keys.QUEUE))
+    return deferred
+
+
 async def test_position_in_a_paused_queue_has_no_expected_wait(redis: Redis) -> None:
     simulation = QueueSimulation(redis, slots=1)
     await simulation.add("a", 2)
