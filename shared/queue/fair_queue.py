@@ -149,7 +149,9 @@ local function enter_for(owner, weight, queue, id, now, ttl_ms)
   local last = redis.call('ZRANGE', jobs_of(owner), -1, -1, 'WITHSCORES')
   local finish, cost, old = unpack(redis.call('HMGET', owner, 'finish', 'cost', 'weight'))
   if weight and weight ~= (tonumber(old) or 1) then
-    set_weight(queue, owner, weight, 1)
+    -- The owner's state expires before the weights of its waiting jobs.
+    local expired = not old and last[1] and redis.call('HGET', share_of(last[1]), 'weight')
+    set_weight(queue, owner, weight, expired or 1)
     finish = redis.call('HGET', owner, 'finish')
   end
   add_waiting(owner, (tonumber(last[2]) or 0) + 1, queue, id, now, ttl_ms, last[1])

@@ -65,7 +65,8 @@ async def apply_weights(redis: Redis, weight_of: WeightOf) -> None:
 
 
 # Returns the next cursor, and a row for each job: its id, its owner's weight, and the name and the
-# plan of the owner. Titles and the jobs of older versions have no name.
+# plan of the owner, which is that of the owner's newest waiting job: an older job may have another
+# one. Titles and the jobs of older versions have no name.
 @redis_script(
     FAIR_QUEUE,
     """
@@ -76,6 +77,8 @@ for i = 1, #found[2], 2 do
   local owner, weight, name, plan = unpack(
     redis.call('HMGET', share_of(id), 'owner', 'weight', 'name', 'plan'))
   if name then
+    local newest = redis.call('ZRANGE', jobs_of(owner), -1, -1)[1]
+    plan = newest and redis.call('HGET', share_of(newest), 'plan') or plan
     weight = redis.call('HGET', owner, 'weight') or weight
     reply[#reply + 1] = {id, weight, name, plan}
   end

@@ -4,7 +4,7 @@ import pytest
 
 from shared.queue.job import GenerateTitle
 from shared.queue.job_queue import JobQueue
-from shared.queue.shares.weights import WeightUpdater
+from shared.queue.shares.weights import WeightUpdater, apply_weights
 from shared.queue.waiting_owners import read_owners
 from shared.redis import keys
 from shared.redis.client import Redis
@@ -98,6 +98,32 @@ async def test_weight_remains_after_the_state_of_the_owner_expired(redis: Redis)
     await redis.execute_command("DEL", keys.fair_owner(keys.QUEUE, "owner"))
 
     assert (await read_owners(redis, keys.MAIN_QUEUE, 10)).owners[0].weight == 2
+
+
+async def test_new_run_after_that_expiry_keeps_the_order(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    await simulation.add("owner", 60, weight=4)
+    await simulation.claim()
+    waiting = await simulation.add("owner", 60, weight=4)
+    await redis.execute_command("ZADD", keys.QUEUE, 100, waiting)
+
+    await redis.execute_command("DEL", keys.fair_owner(keys.QUEUE, "owner"))
+    await simulation.add("owner", 60, weight=4)
+
+    assert await redis.execute_command("ZSCORE", keys.QUEUE, waiting) == 100
+
+
+async def test_plan_of_the_newest_waiting_run_applies(redis: Redis) -> None:
+    weights = {"free": 1.0, "pro": 4.0}
+    simulation = QueueSimulation(redis, slots=1)
+    for plan in ("free", "free", "pro"):
+        name = await simulation.add("owner", 1, weight=weights[plan])
+        await redis.execute_command("HSET", keys.job_share(name), "plan", plan)
+    await simulation.claim()
+
+    await apply_weights(redis, lambda _, plan: weights[plan or ""])
+
+    assert await stored(redis, "owner", "weight") == 4
 
 
 async def test_titles_keep_their_weight(redis: Redis) -> None:
