@@ -119,15 +119,17 @@ local function place_first(queue, owner)
   end
 end
 -- Changes the weight of an owner, also for the jobs that wait or run: times that are later than the
--- virtual time come closer to it, or move away, by the ratio of the weights. `old` is the previous
--- weight if none is stored.
+-- virtual time come closer to it, or move away, by the ratio of the weights, but stay within
+-- `max_debt`. `old` is the previous weight if none is stored.
 local function set_weight(queue, owner, weight, old)
   local class = class_of(owner)
   local finish, stored = unpack(redis.call('HMGET', owner, 'finish', 'weight'))
   local ratio = (stored or old) / weight
   if ratio == 1 then return end
   local now = virtual_now(queue, class)
-  local function scaled(time) return time > now and now + (time - now) * ratio or time end
+  local function scaled(time)
+    return time > now and math.min(now + (time - now) * ratio, now + max_debt) or time
+  end
   write(owner, 'weight', weight, 'finish', scaled(tonumber(finish) or now))
   local id = redis.call('ZRANGE', jobs_of(owner), 0, 0)[1]
   local score = id and score_of(queue, id)

@@ -126,6 +126,18 @@ async def test_plan_of_the_newest_waiting_run_applies(redis: Redis) -> None:
     assert await stored(redis, "owner", "weight") == 4
 
 
+async def test_reduced_weight_delays_waiting_runs_by_an_hour_at_most(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    await simulation.add("owner", 60, weight=100)
+    await simulation.claim()
+    waiting = await simulation.add("owner", 60, weight=100)
+    await redis.execute_command("ZADD", keys.QUEUE, 100, waiting)
+
+    await simulation.set_weights({"owner": 0.1})
+
+    assert 3600 <= await redis.execute_command("ZSCORE", keys.QUEUE, waiting) <= 3601
+
+
 async def test_titles_keep_their_weight(redis: Redis) -> None:
     title = GenerateTitle(
         title_id="title", request_id="r", owner="owner", model="m", max_length=80, excerpt="Hi"
