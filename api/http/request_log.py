@@ -78,8 +78,9 @@ class _LoggedExchange(Exchange):
         method, route, status = self.scope["method"], self.route, self._status
         count_request(RequestOutcome(method, route, status, self._seconds_to_response, stream))
         is_quiet = route in PROBE_ROUTES or f"{method} {route}" in self._quiet_routes
+        has_succeeded = 0 < status < 400 and self.outcome != "cut"
         log.log(
-            logging.DEBUG if is_quiet and 0 < status < 400 else logging.INFO,
+            logging.DEBUG if is_quiet and has_succeeded else logging.INFO,
             "request.finished",
             message="Request finished",
             **self._fields(),

@@ -31,6 +31,7 @@ class LoggedApp:
         self.app.add_api_route("/chat", self._post, methods=["POST"])
         self.app.add_api_route("/health/live", self._live)
         self.app.add_api_route("/broken", self._break)
+        self.app.add_api_route("/cut", self._cut)
 
     async def _stream(self, chat_id: str) -> StreamingResponse:
         async def events() -> AsyncGenerator[bytes]:
@@ -47,6 +48,13 @@ class LoggedApp:
 
     async def _break(self) -> None:
         raise ValueError(SECRET)
+
+    async def _cut(self) -> StreamingResponse:
+        async def parts() -> AsyncGenerator[bytes]:
+            yield b"one"
+            raise ValueError(SECRET)
+
+        return StreamingResponse(parts())
 
 
 @pytest.fixture
@@ -118,17 +126,19 @@ async def test_successful_probe_is_logged_at_debug(client: httpx.AsyncClient, li
 async def test_only_successful_requests_of_quiet_routes_are_debug(
     logged_app: LoggedApp, client: httpx.AsyncClient, lines: Lines
 ) -> None:
-    quiet = LoggingSettings(quiet_routes=("POST /chat", "GET /broken"))
+    quiet = LoggingSettings(quiet_routes=("POST /chat", "GET /broken", "GET /cut"))
     logged_app.live.replace(Settings(logging=quiet))
 
     await client.post("/chat", content=b"{}")
     await client.get("/chat")
     await client.get("/broken")
+    await client.get("/cut")
 
     assert [(line["status"], line["log_level"]) for line in lines] == [
         (200, "debug"),
         (405, "info"),
         (None, "info"),
+        (200, "info"),
     ]
 
 
