@@ -78,6 +78,8 @@ class UsageMeter:
         self._is_open = attempt > 1 and budget is not None and budget.counts
         #: What earlier attempts have stored, once it has been read. They can no longer change it.
         self._earlier: Mapping[int, str] | None = None if attempt > 1 else {}
+        #: Whether that has been counted.
+        self._are_earlier_counted = attempt == 1
         #: The running model request, if its usage counts against a budget.
         self._request: RequestEstimate | None = None
         #: The tokens that it may use, and those that were stored last.
@@ -156,9 +158,10 @@ class UsageMeter:
         """Count what the attempt has used, and release its reservation. Best effort."""
         if not self._is_open or self._budget is None:
             return
-        are_earlier_counted = await self._count_earlier_attempts(self._budget)
+        await self._count_earlier_attempts(self._budget)
         used = self.used if self._request is None else self._store_used()
-        self._is_open = not (await self._budget.count(used) and are_earlier_counted)
+        is_counted = await self._budget.count(used)
+        self._is_open = not (is_counted and self._are_earlier_counted)
 
     async def close(self) -> UsageSummary:
         """Count what the attempt has used, and return what all attempts of this run have used.
@@ -191,7 +194,7 @@ class UsageMeter:
         """Count what `record` has stored against the budget, if the owner's usage is counted."""
         if self._budget is not None and self._budget.counts:
             is_counted = await self._budget.count(self.used, finished=self._finished)
-            self._is_open = not is_counted
+            self._is_open = not (is_counted and self._are_earlier_counted)
 
     def _store_used(self) -> RunUsage:
         """Store what the attempt has used so far, and return it."""
@@ -217,21 +220,17 @@ class UsageMeter:
                 self._earlier = await self._runs.usages(self._run_id)
         return self._earlier
 
-    async def _count_earlier_attempts(self, budget: RunBudget) -> bool:
-        """Count what earlier attempts have stored: what this run will report.
-
-        Best effort. Returns False if it failed.
-        """
-        stored = await self._read_earlier()
-        if stored is None:
-            return False
+    async def _count_earlier_attempts(self, budget: RunBudget) -> None:
+        """Count what earlier attempts have stored: what this run will report. Best effort."""
+        if self._are_earlier_counted or (stored := await self._read_earlier()) is None:
+            return
         is_counted = True
         for number in range(1, self._attempt):
             usage = RunUsage()
             with suppress(ValueError):
                 usage = _usage.validate_json(stored.get(number, "{}"))
             is_counted &= await budget.count_earlier(number, usage)
-        return is_counted
+        self._are_earlier_counted = is_counted
 
 
 @cache

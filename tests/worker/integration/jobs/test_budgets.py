@@ -207,11 +207,9 @@ async def test_usage_that_could_not_be_counted_counts_at_the_end(harness: RunCha
     assert not await harness.redis.execute_command("EXISTS", keys.reserved_usage(OWNER))
 
 
-async def test_usage_counts_at_the_end_although_redis_hangs(
-    harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    harness.limits = budget(10_000)
-    count, failures = UsageLedger.count, [RedisTimeoutError("Redis does not respond.")] * 3
+def fail_counts(monkeypatch: pytest.MonkeyPatch, number: int) -> list[RedisTimeoutError]:
+    """Let the next calls of the ledger's `count` fail, and return the failures that are left."""
+    count, failures = UsageLedger.count, [RedisTimeoutError("Redis does not respond.")] * number
 
     async def count_when_back(self: UsageLedger, *args: Any, **parameters: Any) -> None:
         if failures:
@@ -219,6 +217,29 @@ async def test_usage_counts_at_the_end_although_redis_hangs(
         await count(self, *args, **parameters)
 
     monkeypatch.setattr(UsageLedger, "count", count_when_back)
+    return failures
+
+
+async def test_killed_attempt_counts_at_the_end_after_a_failed_try(
+    harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.limits = budget(10_000)
+    takeover = await harness.stream.take_over(RUN)
+    stored = json.dumps({"input_tokens": 30, "output_tokens": 12, "model": None})
+    await put_usage(harness.redis, RUN, takeover.attempt, stored)
+    failures = fail_counts(monkeypatch, 1)
+
+    await start(harness.runner(["Hello"]), owner=OWNER)
+
+    assert not failures
+    assert (await used(harness)).tokens == await reported(harness) > 42
+
+
+async def test_usage_counts_at_the_end_although_redis_hangs(
+    harness: RunChatHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.limits = budget(10_000)
+    failures = fail_counts(monkeypatch, 3)
 
     await start(harness.runner(["Hello"]), owner=OWNER)
 
