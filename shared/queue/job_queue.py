@@ -231,7 +231,7 @@ return 'due'
 def _requeue(*, queue: Key, wakeup: Key, lease: Key, job: Key, job_id: str) -> bytes: ...
 
 
-# A job that is due by its time is claimed before the fair order already.
+# A job that is due by its time and has started is claimed before the fair order already.
 @redis_script(
     FAIR_QUEUE,
     """
@@ -239,7 +239,9 @@ local now, score = now_ms(), score_of(queue, job_id)
 if not score then return 'gone' end
 if redis.call('EXISTS', lease) == 1 then return 'held' end
 if score > now then return 'deferred' end
-if score < first_real then move_to_front(queue, job_id, now) end
+if score < first_real or return_to_order(queue, job_id, now) then
+  move_to_front(queue, job_id, now)
+end
 return 'moved'
 """,
     when_full=True,

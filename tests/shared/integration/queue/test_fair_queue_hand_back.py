@@ -171,3 +171,19 @@ async def test_jobs_that_do_not_wait_cannot_move_to_the_front(redis: Redis) -> N
     assert await queue.move_to_front(held) == "held"
     assert await queue.move_to_front(behind) == "deferred"
     assert await queue.move_to_front("unknown") == "gone"
+
+
+async def test_due_job_that_has_not_started_moves_to_the_front(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    unknown = await simulation.add("a", 100)
+    await simulation.claim()
+    await simulation.hand_back(unknown)
+    await until(partial(_is_due, redis, unknown))
+    await simulation.add("b", 1)
+    finish = ("HSET", keys.fair_owner(keys.QUEUE, "a"), "finish", 1000)
+    await redis.execute_command(*finish)
+
+    assert await JobQueue(redis).move_to_front(unknown) == "moved"
+    await simulation.claim()
+
+    assert simulation.claimed == [unknown, unknown]
