@@ -172,11 +172,13 @@ class ProcessHeartbeat(BackgroundTask, Generic[RecordT]):
 
     async def _run(self) -> None:
         while True:
-            with suppress(*REDIS_UNAVAILABLE, RedisError, TimeoutError):
-                async with asyncio.timeout(_RENEW_SECONDS):
-                    await self._registry.renew(self._describe(await self._identity.record()))
-                self._last_contact = time.monotonic()
-            self._tried.set()
+            try:
+                with suppress(*REDIS_UNAVAILABLE, RedisError, TimeoutError):
+                    async with asyncio.timeout(_RENEW_SECONDS):
+                        await self._registry.renew(self._describe(await self._identity.record()))
+                    self._last_contact = time.monotonic()
+            finally:
+                self._tried.set()
             self._write_health_file()
             await asyncio.sleep(_RENEWAL_INTERVAL_SECONDS)
 

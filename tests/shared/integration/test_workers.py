@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from shared.processes.registry import ProcessHeartbeat, ProcessIdentity
+from shared.processes.registry import ProcessHeartbeat, ProcessIdentity, ProcessRecord
 from shared.processes.workers import WorkerRecord, WorkerRegistry
 from shared.redis import keys
 from shared.redis.client import Redis, connect
@@ -66,6 +66,17 @@ async def test_start_does_not_wait_for_a_second_renewal() -> None:
     async with heartbeat, asyncio.timeout(60):
         await heartbeat.wait_for_first_renewal()
     await client.aclose()
+
+
+async def test_start_does_not_wait_for_a_renewal_that_is_broken(redis: Redis) -> None:
+    def fail(_: ProcessRecord) -> WorkerRecord:
+        raise ValueError
+
+    heartbeat = ProcessHeartbeat(WorkerRegistry(redis), ProcessIdentity(), fail).start()
+
+    async with asyncio.timeout(60):
+        await heartbeat.wait_for_first_renewal()
+    await heartbeat.stop()
 
 
 async def test_worker_process_is_listed_until_it_stops(redis: Redis, valkey: Valkey) -> None:
