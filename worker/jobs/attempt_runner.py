@@ -56,7 +56,7 @@ class AttemptRunner:
             except Fenced:
                 # A slow worker that is still alive must not count as a crash of the run.
                 running_run.closing = True
-                await self._count_takeover(job.run_id, (await beginning).takeover.attempt)
+                await self._leave(await beginning)
                 raise
             except StreamError:
                 raise
@@ -180,7 +180,7 @@ class AttemptRunner:
             case Interrupt.TAKEN_OVER:
                 refusal = attempt.writer.refusal or Fenced()
                 if isinstance(refusal, Fenced):
-                    await self._count_takeover(run_id, number)
+                    await self._leave(attempt)
                 raise refusal
             case None:
                 async with asyncio.timeout(_HAND_OVER_SECONDS):
@@ -189,6 +189,15 @@ class AttemptRunner:
                 log.info("run.handed_over", message="Run handed over to another worker")
                 ATTEMPTS.labels("handed_over").inc()
                 raise asyncio.CancelledError
+
+    async def _leave(self, attempt: Attempt) -> None:
+        """Count the loss of a run, and free its reservation.
+
+        No attempt follows if the run has been ended elsewhere. If one has reserved, it keeps that.
+        """
+        await self._count_takeover(attempt.job.run_id, attempt.takeover.attempt)
+        with suppress(Fenced):
+            await attempt.meter.end()
 
     async def _count_takeover(self, run_id: str, number: int) -> None:
         """Retry until Redis replies: it may be unreachable, which also makes leases expire."""

@@ -18,6 +18,7 @@ from shared.limits.budgets import Amount
 from shared.limits.usage_ledger import Account, Reservation, UsageLedger
 from shared.queue.job import GenerateTitle
 from shared.redis import keys
+from shared.runs.finalize import RunEnding
 from shared.settings import BudgetSettings, LimitSettings, RunSettings, Settings, TitleSettings
 from shared.settings.live_settings import LiveSettings
 from tests.support.fakes.runs import put_usage
@@ -246,6 +247,22 @@ async def test_usage_counts_at_the_end_although_redis_hangs(
     assert not failures
     assert (await used(harness)).tokens == await reported(harness) > 0
     assert not await harness.redis.execute_command("EXISTS", keys.reserved_usage(OWNER))
+
+
+async def test_run_that_was_ended_elsewhere_frees_its_reservation(harness: RunChatHarness) -> None:
+    harness.limits = budget(10_000)
+    text, ended = "word " * 100, asyncio.Event()
+    runner = harness.runner([text, ended, " end", asyncio.Event()])
+    task = asyncio.create_task(start(runner, owner=OWNER))
+    await harness.wait_for_text(text)
+    await harness.finalizer.end(await harness.now(), RunEnding.cancelled())
+
+    ended.set()
+    with pytest.raises(RetryJob):
+        await task
+
+    assert not await harness.redis.execute_command("EXISTS", keys.reserved_usage(OWNER))
+    assert (await used(harness)).tokens >= 125
 
 
 async def test_attempt_that_lost_its_run_reserves_nothing(harness: RunChatHarness) -> None:
