@@ -23,13 +23,15 @@ class StaggeredStartMiddleware:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._has_started and scope["type"] == "http":
-            return self._start_later(scope, receive, send)
+            start = asyncio.get_running_loop().create_future()
+            self._waiting.append(start)
+            return self._start_later(start, scope, receive, send)
         self._begin_iteration()
         return self._app(scope, receive, send)
 
-    async def _start_later(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start = asyncio.get_running_loop().create_future()
-        self._waiting.append(start)
+    async def _start_later(
+        self, start: asyncio.Future[None], scope: Scope, receive: Receive, send: Send
+    ) -> None:
         await start
         await self._app(scope, receive, send)
 

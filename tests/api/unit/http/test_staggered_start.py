@@ -29,10 +29,14 @@ async def ignore(_: Message) -> None:
     pass
 
 
-def send_requests(iterations: Iterations, count: int) -> list[asyncio.Future[None]]:
+def send_requests(iterations: Iterations, count: int) -> list[asyncio.Task[None]]:
+    """Run requests as a server does: each one in a task."""
     middleware = StaggeredStartMiddleware(iterations.app)
-    scopes: list[Scope] = [{"type": "http", "path": f"/{number}"} for number in range(count)]
-    return [asyncio.ensure_future(middleware(scope, no_message, ignore)) for scope in scopes]
+
+    async def send(number: int) -> None:
+        await middleware({"type": "http", "path": f"/{number}"}, no_message, ignore)
+
+    return [asyncio.create_task(send(number)) for number in range(count)]
 
 
 async def test_request_alone_starts_at_once() -> None:
