@@ -12,7 +12,7 @@ from shared.waiting import wait_briefly
 
 #: A run that has not prepared its first model request after this time waits for something other
 #: than the processor, such as a file or a tool server. It does not delay other runs.
-_MAX_START_SECONDS = 0.05
+_MAX_START_SECONDS = 0.02
 
 
 class Interrupt(Enum):
