@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from shared.redis.cluster_client import ClusterClient
 from shared.redis.hash_slots import Address, slot_of
 from tests.support.processes import Valkey, free_port
@@ -129,6 +131,12 @@ async def start_cluster(
 
     Persistent nodes have their data again after a restart.
     """
+    with suppress(ResponseError, TimeoutError):  # a busy machine can break the first formation
+        return await _start_formed(folder, replicas=replicas, persistent=persistent)
+    return await _start_formed(folder, replicas=replicas, persistent=persistent)
+
+
+async def _start_formed(folder: Path, *, replicas: int, persistent: bool) -> RedisCluster:
     nodes = [ClusterNode(folder, persistent=persistent).start() for _ in range(3 + replicas)]
     cluster = RedisCluster(nodes[:3], nodes[3:])
     try:
