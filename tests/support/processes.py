@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +24,25 @@ ROOT = Path(__file__).parents[2]
 #: Variables that take effect only in a process that is not forked from another one.
 _NEW_PROCESS_VARIABLES = {"PYTHONPROFILEIMPORTTIME", "LD_PRELOAD"}
 
+#: The sockets that reserve the newest ports, and how many of them are kept.
+_reservations: deque[socket.socket] = deque()
+_MAX_RESERVATIONS = 100
+
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port on which nothing listens, and reserve it for a server.
+
+    The kernel assigns a reserved port to no other socket. Otherwise, two servers could get the same
+    port before one of them listens. A server can bind it, because it sets SO_REUSEADDR.
+    """
+    reservation = socket.socket()
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        reservation.setsockopt(socket.SOL_SOCKET, option, 1)
+    reservation.bind(("127.0.0.1", 0))
+    _reservations.append(reservation)
+    if len(_reservations) > _MAX_RESERVATIONS:
+        _reservations.popleft().close()
+    return reservation.getsockname()[1]
 
 
 class ServerProcess:
@@ -130,6 +145,7 @@ class Valkey(ServerProcess):
         client = self.client()
 
         async def probe() -> bool:
+            assert self.child.poll() is None, self.output
             try:
                 return bool(await client.execute_command("PING"))
             except REDIS_UNAVAILABLE:

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from redis.exceptions import ResponseError
-
 from shared.redis.cluster_client import ClusterClient
 from shared.redis.hash_slots import Address, slot_of
 from tests.support.processes import Valkey, free_port
@@ -131,12 +129,6 @@ async def start_cluster(
 
     Persistent nodes have their data again after a restart.
     """
-    with suppress(ResponseError, TimeoutError):  # a busy machine can break the first formation
-        return await _start_formed(folder, replicas=replicas, persistent=persistent)
-    return await _start_formed(folder, replicas=replicas, persistent=persistent)
-
-
-async def _start_formed(folder: Path, *, replicas: int, persistent: bool) -> RedisCluster:
     nodes = [ClusterNode(folder, persistent=persistent).start() for _ in range(3 + replicas)]
     cluster = RedisCluster(nodes[:3], nodes[3:])
     try:
@@ -213,13 +205,18 @@ class SharedCluster:
 
 
 async def _has_joined(node: ClusterNode, count: int) -> bool:
-    """Whether the node has all others in its map, and an owner for each slot."""
+    """Whether the node has all others in its map, and an owner for each slot.
+
+    `cluster_known_nodes` also counts addresses that have not yet replied as a node.
+    """
     info: bytes = await node.ask("CLUSTER", "INFO")
     fields = dict(line.split(":", 1) for line in info.decode().split())
+    listed: bytes = await node.ask("CLUSTER", "NODES")
+    known = [line for line in listed.splitlines() if b"handshake" not in line.split()[2]]
     return (
         fields["cluster_state"] == "ok"
-        and int(fields["cluster_known_nodes"]) == count
         and int(fields["cluster_slots_ok"]) == _SLOTS
+        and len(known) == count
     )
 
 
