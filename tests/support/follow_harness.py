@@ -114,7 +114,7 @@ async def open_harness(valkey: Valkey, redis: Redis) -> AsyncGenerator[FollowHar
 
 async def next_entries(follower: Follower) -> list[Entry]:
     """Read until entries arrive."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (entries := await follower.read()):
             pass
     return entries
@@ -122,7 +122,7 @@ async def next_entries(follower: Follower) -> list[Entry]:
 
 async def follow_until(follower: Follower, offset: int) -> list[Entry]:
     entries: list[Entry] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not entries or entries[-1].offset < offset:
             entries += await follower.read()
     return entries
@@ -130,7 +130,7 @@ async def follow_until(follower: Follower, offset: int) -> list[Entry]:
 
 async def follow_to_end(follower: Follower) -> list[Entry]:
     entries: list[Entry] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not entries or not entries[-1].is_last:
             entries += await follower.read()
     return entries
@@ -138,7 +138,7 @@ async def follow_to_end(follower: Follower) -> list[Entry]:
 
 async def catch_up(follower: Follower, offset: int = 0) -> None:
     """Wait until the follower is subscribed and has read up to `offset`."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         if offset:
             await follow_until(follower, offset)
         else:

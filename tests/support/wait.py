@@ -8,7 +8,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-async def until(probe: Callable[[], Awaitable[_T]], *, seconds: float = 10.0) -> _T:
+async def until(probe: Callable[[], Awaitable[_T]], *, seconds: float = 30.0) -> _T:
     """Wait for the first truthy value of `probe` and return it.
 
     Raises:

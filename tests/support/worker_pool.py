@@ -19,8 +19,9 @@ from tests.support.wait import until
 from worker.queue.claimed_job import ClaimedJob, JobOutcome
 from worker.queue.lease_worker import LeaseWorker
 
-#: Seconds. The default poll interval is too long to matter.
-LEASE = 0.6
+#: Seconds. A lease outlasts the pauses of a busy machine. Idle workers poll after 3 seconds, because
+#: the poll interval is longer than they block, so a job that starts promptly has woken its worker.
+LEASE = 1.5
 POLL = 10.0
 PROMPT = 2.0
 
@@ -189,7 +190,7 @@ def wait_for(finish: asyncio.Event) -> Work:
     return work
 
 
-async def until_true(holds: Callable[[], bool], *, seconds: float = 10.0) -> None:
+async def until_true(holds: Callable[[], bool], *, seconds: float = 30.0) -> None:
     async def probe() -> bool:
         return holds()
 

@@ -253,7 +253,7 @@ async def _is_replicated(cluster: RedisCluster) -> bool:
 async def test_hanging_node_does_not_delay_other_shards(private_cluster: RedisCluster) -> None:
     async with aclosing(private_cluster.client()) as client:
         stores = Stores(client, client, live_ttl=60, retention=60, cluster=client)
-        runs = [new_run() for _ in range(20)]
+        runs = [new_run() for _ in range(40)]  # almost certainly on all shards
         for run in runs:
             await stores.runs.create(run)
             await stores.stream.take_over(run.id)
@@ -286,7 +286,7 @@ async def test_calls_to_a_hanging_node_do_not_delay_others(
 
         calls = [asyncio.create_task(client.execute_command("GET", hanging)) for _ in range(40)]
         await asyncio.sleep(0.1)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await asyncio.gather(*(client.execute_command("GET", other) for _ in range(40)))
 
         assert not any(call.done() for call in calls)

@@ -70,7 +70,7 @@ class Upstream:
         return await self._call("GET", f"/requests/{name}")
 
     async def until(
-        self, name: str, accept: Callable[[list[ReceivedRequest]], bool], timeout: float = 10.0
+        self, name: str, accept: Callable[[list[ReceivedRequest]], bool], timeout: float = 30.0
     ) -> list[ReceivedRequest]:
         """Wait until `accept` returns true for the model's requests, and return them."""
         async with asyncio.timeout(timeout):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Literal
 
 import pytest
 
@@ -15,7 +16,7 @@ from worker.output.writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
-_BOUND_SECONDS = 5.0
+_BOUND_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -34,6 +35,18 @@ class Memory:
 
     async def free(self) -> None:
         await self._redis.execute_command("CONFIG", "SET", "maxmemory", 0)
+
+
+class EndlessWait(asyncio.Event):
+    """An event that is never set. `reached` is set when the model waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = asyncio.Event()
+
+    async def wait(self) -> Literal[True]:
+        self.reached.set()
+        return await super().wait()
 
 
 async def open_other_run(harness: RunChatHarness) -> RunWriter:
@@ -83,8 +96,9 @@ async def test_run_ends_while_events_of_another_one_wait(
     proceed = asyncio.Event()
     last = ValueError("defect") if ending == "fails" else ""
     models = ScriptedModels(["Hel", proceed, "lo", last])
+    after_the_text = EndlessWait()
     if ending == "is stopped":
-        models = ScriptedModels(["Hel", proceed, "lo", asyncio.Event()])
+        models = ScriptedModels(["Hel", proceed, "lo", after_the_text])
     run = asyncio.create_task(start(harness.runner(models=models)))
     await harness.wait_for_text("Hel")
     other = await open_other_run(harness)
@@ -95,7 +109,7 @@ async def test_run_ends_while_events_of_another_one_wait(
         other.write(event)
     proceed.set()
     if ending == "is stopped":
-        await asyncio.sleep(0.05)
+        await after_the_text.reached.wait()
         harness.running.cancel(RUN, Interrupt.STOP)
     async with asyncio.timeout(_BOUND_SECONDS):
         await run

@@ -17,7 +17,7 @@ from tests.support.worker_pool import (
     until_true,
 )
 
-_LEASE = 1.5
+_LEASE = 3.0
 
 
 @pytest.fixture

@@ -273,7 +273,7 @@ async def test_retried_job_runs_again_at_once(pool: WorkerPool) -> None:
 async def test_job_that_is_handed_back_frees_its_slot(pool: WorkerPool) -> None:
     async def hand_back_first(_: str) -> None:
         if worker.started == ["first"]:
-            raise Retry(defer=0.5)
+            raise Retry(defer=1)
 
     worker = pool.start_worker("a", hand_back_first, concurrency=1, poll_seconds=0.1)
     await pool.enqueue("first", "second")

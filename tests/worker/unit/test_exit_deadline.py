@@ -9,11 +9,11 @@ _SHUTDOWN = """
 import time
 from worker import exit_deadline
 
-exit_deadline.EXIT_SECONDS = 0.1
+exit_deadline.EXIT_SECONDS = 0.5
 with exit_deadline.ExitDeadline() as deadline:
-    deadline.start(0.1)
+    deadline.start(0.5)
     time.sleep({hangs})
-time.sleep(0.4)
+time.sleep(1.5)
 """
 
 

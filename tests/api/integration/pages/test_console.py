@@ -309,7 +309,7 @@ async def test_requeue_fails_if_the_run_is_held_or_its_job_gone(
 
     due = await requeue(run_id)
     score = float(await redis.execute_command("ZSCORE", keys.QUEUE, run_id))
-    await redis.execute_command("SET", keys.lease(run_id), "w1", "PX", 5000)
+    await redis.execute_command("SET", keys.lease(run_id), "w1", "PX", 60_000)
     held = await requeue(run_id)
     await redis.execute_command("DEL", keys.lease(run_id), keys.job(run_id))
     gone = await requeue(run_id)

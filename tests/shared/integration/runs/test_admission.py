@@ -341,14 +341,14 @@ async def test_continuation_extends_the_ttl_of_the_continued_runs(
         await harness.admit(f"run-{number}", chat=CHAT, continues=continues)
         await harness.end(f"run-{number}")
     for name in names:
-        await harness.logs.execute_command("PEXPIRE", name, 1000)
+        await harness.logs.execute_command("PEXPIRE", name, 20_000)
 
     assert await harness.admit("run-3", chat=CHAT, continues=("run-1", "run-2")) == admitted(
         "run-3"
     )
 
     for name in names:
-        assert await harness.logs.execute_command("PTTL", name) > 1000
+        assert await harness.logs.execute_command("PTTL", name) > 20_000
     run = await harness.runs.get("run-3")
     assert run is not None
     assert run.continues == ("run-1", "run-2")

@@ -36,7 +36,7 @@ from worker.output.writer import GroupCommitter, RunWriter
 
 @pytest.fixture(autouse=True)
 def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmation, "_TIMEOUT_MS", 200)
+    monkeypatch.setattr(confirmation, "_TIMEOUT_MS", 1000)
 
 
 @pytest.fixture
@@ -192,10 +192,10 @@ async def test_failover_to_a_lagging_replica(tmp_path: Path, replicas: int) -> N
             await pair.fail_over(lag=0.3)
             if replicas:
                 count = len(seen)
-                await until(lambda: has_read(seen, count + 20), seconds=20)
+                await until(lambda: has_read(seen, count + 20), seconds=60)
             else:
                 with pytest.raises(CursorLost):
-                    async with asyncio.timeout(20):
+                    async with asyncio.timeout(60):
                         await reading
             for task in (writing, reading):
                 task.cancel()

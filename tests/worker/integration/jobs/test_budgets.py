@@ -379,7 +379,9 @@ async def test_cost_budget_uses_configured_prices(
 async def test_long_answer_ends_when_its_cost_is_used_up(
     harness: RunChatHarness, upstream: Upstream
 ) -> None:
-    await upstream.script("priced", [[{"text": ["word "] * 20}, {"sleep": 0.001}] * 500])
+    # The model stops at $2.20, because a busy worker reads what has arrived meanwhile at once.
+    text: list[dict[str, Any]] = [{"text": ["word "] * 20}, {"sleep": 0.001}] * 110
+    await upstream.script("priced", [[*text, {"wait": True}, {"text": ["end"]}]])
     settings = Settings.model_validate(
         {
             "openai": {"api_key": "key", "base_url": upstream.base_url},

@@ -132,7 +132,7 @@ async def test_failure_of_all_models_has_the_shortest_retry_delay(
 async def test_fallback_answers_after_the_first_token_timeout(upstream: Upstream) -> None:
     await upstream.script("a", [[{"wait": True}, {"text": ["late"]}]])
     await upstream.script("b", [[{"text": ["b"]}]])
-    models = ModelRegistry(LiveSettings(settings(upstream, first_token_timeout_seconds=0.3)))
+    models = ModelRegistry(LiveSettings(settings(upstream, first_token_timeout_seconds=2)))
 
     assert await complete(models) == "b"
     await models.close()

@@ -48,7 +48,7 @@ class WebhookHarness:
 
     async def receiver(self, *script: Behavior, name: str = "app", **more: Any) -> WebhookReceiver:
         receiver = await self.stack.enter_async_context(webhook_receiver(*script))
-        fields = {"url": receiver.url, "secret": SECRET, "timeout_seconds": 0.5, **more}
+        fields = {"url": receiver.url, "secret": SECRET, "timeout_seconds": 2, **more}
         self.webhooks[name] = WebhookSettings.model_validate(fields)
         return receiver
 

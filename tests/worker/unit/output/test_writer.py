@@ -505,7 +505,7 @@ async def test_room_does_not_wait_below_the_pending_limit(harness: WriterHarness
     for number in range(512):
         writer.write(text("x", part=str(number)))
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await writer.wait_for_capacity()
 
     harness.stream.open.set()
@@ -521,7 +521,7 @@ async def test_room_returns_when_the_writer_is_refused(harness: WriterHarness) -
     await harness.stream.take_over(writer.run_id)
     harness.stream.open.set()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await waiting
 
     assert writer.callbacks == ["refused"]
