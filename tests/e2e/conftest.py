@@ -38,8 +38,14 @@ async def sse() -> AsyncGenerator[SseClient]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def system(upstream: Upstream) -> AsyncGenerator[System]:
-    """Two APIs and two workers, shared by all tests that stop none of them."""
-    async with _two_apis(upstream) as system, system.start_workers(2) as system.workers:
+    """Two APIs and two workers, shared by all tests that stop none of them.
+
+    A worker that gets no processor time for some seconds keeps its leases.
+    """
+    async with (
+        _two_apis(upstream) as system,
+        system.start_workers(2, WORKER__LEASE_SECONDS=60) as system.workers,
+    ):
         yield system
 
 

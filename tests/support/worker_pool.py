@@ -19,8 +19,8 @@ from tests.support.wait import until
 from worker.queue.claimed_job import ClaimedJob, JobOutcome
 from worker.queue.lease_worker import LeaseWorker
 
-#: Seconds. A lease outlasts the pauses of a busy machine. Idle workers poll after 3 seconds, because
-#: the poll interval is longer than they block, so a job that starts promptly has woken its worker.
+#: Seconds. A lease outlasts the pauses of a busy machine. An idle worker blocks for 3 seconds at
+#: most, whatever its poll interval, so a job that starts promptly has woken its worker.
 LEASE = 1.5
 POLL = 10.0
 PROMPT = 2.0

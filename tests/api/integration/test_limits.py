@@ -136,7 +136,7 @@ async def test_titles_are_unlimited_by_default(clients: list[httpx.AsyncClient])
 
 
 async def test_request_is_accepted_after_waiting(valkey: Valkey, redis: Redis) -> None:
-    async with open_apis(valkey, requests_per_minute=120, burst=1) as [client]:
+    async with open_apis(valkey, requests_per_minute=20, burst=1) as [client]:
         await post(client)
         rejected = await post(client)
 
@@ -145,7 +145,7 @@ async def test_request_is_accepted_after_waiting(valkey: Valkey, redis: Redis) -
 
         await until(accepted)
 
-    assert rejected.headers["retry-after"] == "1"
+    assert 1 <= int(rejected.headers["retry-after"]) <= 3
     assert await queue_length(redis) == 2
 
 

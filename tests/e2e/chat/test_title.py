@@ -83,7 +83,7 @@ async def test_title_settings_select_model_length_and_timeout(system: System, na
     env = {
         "MAMBA_TITLE__MODEL": name,
         "MAMBA_TITLE__MAX_LENGTH": "12",
-        "MAMBA_TITLE__TIMEOUT_SECONDS": "3",
+        "MAMBA_TITLE__TIMEOUT_SECONDS": "6",
     }
     response_script = [{"text": ["Queues in Python"]}]
     await system.upstream.script(name, [response_script])

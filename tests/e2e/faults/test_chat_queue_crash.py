@@ -30,7 +30,7 @@ async def test_waiting_runs_survive_killed_processes(workerless: System, sse: Ss
     await system.upstream.script(MODEL, ANSWER)
     await start_all(dying)
     try:
-        async with system.start_workers(2) as workers, asyncio.timeout(90):
+        async with system.start_workers(2) as workers, asyncio.timeout(200):
             async with sse.ask(system.chat, MODEL, **ask(1)) as first:
                 events = await first.until("text-delta")
                 waiting = await _wait_at(dying, sse)

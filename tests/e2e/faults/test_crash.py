@@ -115,7 +115,7 @@ class Crash:
 async def crash(workerless_system: System, ai: AiClient, sse: SseClient) -> Crash:
     """Kill a worker with a run at each moment while another worker is ready."""
     system, names = workerless_system, list(MOMENTS)
-    async with empty_redis(system), system.start_workers() as [victim], asyncio.timeout(60):
+    async with empty_redis(system), system.start_workers() as [victim], asyncio.timeout(200):
         runs = [CrashedRun(system, ai, sse, name, n) for n, name in enumerate(names)]
         await asyncio.gather(*(run.begin() for run in runs))
         async with system.start_workers():

@@ -99,7 +99,7 @@ async def test_run_over_its_timeout_fails(workerless: System, sse: SseClient, na
     await workerless.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}]])
 
     async with (
-        workerless.start_workers(RUN__TIMEOUT_SECONDS=1),
+        workerless.start_workers(RUN__TIMEOUT_SECONDS=4),
         sse.ask(workerless.chat, name, model=name) as stream,
     ):
         events = await stream.rest()

@@ -140,6 +140,8 @@ async def test_full_redis_refuses_chats_and_ends_running_ones(
     await durable.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]])
     async with durable.redis() as redis, sse.ask(durable.chat, name, model=name) as stream:
         events = await stream.until("text-delta")
+        # The buffers of connections, whose size varies, are small beside this key.
+        await redis.execute_command("SET", "large", "." * 10_000_000, "PX", 600_000)
         used = (await redis.execute_command("INFO", "memory"))["used_memory"]
         await redis.execute_command("CONFIG", "SET", "maxmemory", int(used / 0.9))
         await until(lambda: _is_missing(redis, keys.MEMORY_CHECKED))

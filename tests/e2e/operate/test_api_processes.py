@@ -73,7 +73,7 @@ async def test_sigterm_drains_all_api_processes(system: System, sse: SseClient, 
             api.send(signal.SIGTERM)
             with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
                 await stream.rest()
-        assert await api.ended(seconds=5) == 0
+        assert await api.ended() == 0
         assert api.output.count('"event": "api.draining"') == 2
         assert not processes & all_pids()
         with pytest.raises(httpx.ConnectError):

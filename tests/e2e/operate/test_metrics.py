@@ -87,16 +87,16 @@ async def test_worker_counts_its_runs(workerless: System, sse: SseClient, name: 
             during = await read(url_of(port))
             system_metrics = await until(
                 metrics_when(
-                    workerless.apis[0].url, lambda found: found["mamba_workers_runs",] == 1
+                    workerless.apis[0].url,
+                    lambda found: (
+                        found["mamba_workers_runs",] == found["mamba_stream_clients",] == 1
+                    ),
                 )
             )
             await workerless.upstream.release(name)
             events += await stream.rest()
-        after = await until(
-            metrics_when(
-                url_of(port), lambda found: ("mamba_runs_total", "chat", name, "succeeded") in found
-            )
-        )
+        succeeded = ("mamba_runs_total", "chat", name, "succeeded")
+        after = await until(metrics_when(url_of(port), lambda found: found.get(succeeded) == 1))
 
     check_whole(events)
     assert during["mamba_worker_runs",] == 1
@@ -104,9 +104,7 @@ async def test_worker_counts_its_runs(workerless: System, sse: SseClient, name: 
     assert during["mamba_worker_draining",] == 0
     assert during["mamba_attempts_begun_total",] == 1
     assert system_metrics["mamba_queue_runs", "main", "running"] == 1
-    assert system_metrics["mamba_stream_clients",] == 1
     assert system_metrics["mamba_runs_accepted_total", "chat"] >= 1
-    assert after["mamba_runs_total", "chat", name, "succeeded"] == 1
     assert after["mamba_run_wait_seconds_count", "main"] == 1
     assert after["mamba_run_first_token_seconds_count", "chat", name] == 1
     assert after["mamba_run_duration_seconds_count", "chat", name] == 1
@@ -168,6 +166,10 @@ async def test_metrics_sum_all_processes_including_killed_ones(
             sse.ask(chat, f"{name}-1", model=name),
             sse.ask(chat, f"{name}-2", model=name),
         ):
+            # The process of a stream can be suspended between its first byte and the count.
+            await until(
+                metrics_when(api.url, lambda found: found.get(("mamba_stream_clients",)) == 2)
+            )
             for _ in range(10):
                 found = await read(api.url)
                 assert found[accepted] == 2

@@ -238,11 +238,11 @@ async def test_samples_have_the_counts_of_all_processes(
         async def sample_with_counts() -> Any:
             samples = (await mamba(workerless, "top", "--json")).json["samples"]
             await sse.answer(workerless.chat, f"{name}-{len(samples)}", model=name)
-            return next((s for s in samples if s["succeeded"] and s["accepted"]), None)
+            counts = ("accepted", "first_token_p50_ms", "succeeded")
+            return next((sample for sample in samples if all(map(sample.get, counts))), None)
 
-        sample = await until(sample_with_counts, seconds=30)
+        sample = await until(sample_with_counts, seconds=90)
 
     assert sample["workers"] == 2
-    assert sample["first_token_p50_ms"] > 0
     async with workerless.redis() as redis:
         assert await redis.execute_command("PTTL", keys.SAMPLES) > 0

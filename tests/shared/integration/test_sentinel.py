@@ -65,7 +65,7 @@ async def test_clients_leave_an_old_primary_that_still_answers(pair: SentinelPai
         await watch_failovers([pair.url], stack, name="watch")
         await stack.enter_async_context(Subscriber(pair.url, name="client"))
         await asyncio.gather(*(pool.execute_command("BLPOP", "none", 0.1) for _ in range(3)))
-        waiting = asyncio.create_task(pool.execute_command("BLPOP", "list", 3))
+        waiting = asyncio.create_task(pop(pool, "list"))
         await until(lambda: has_clients(old, 4))
         # Sentinel cannot make it a replica, as if the two were separated.
         await old.execute_command("ACL", "SETUSER", "default", "-replicaof", "-slaveof")
@@ -81,10 +81,17 @@ async def test_clients_leave_an_old_primary_that_still_answers(pair: SentinelPai
 
         assert (await old.execute_command("ROLE"))[0] == b"master"
         await pool.execute_command("RPUSH", "list", "value")
-        assert (await waiting)[1] == b"value"
+        assert await waiting == b"value"
         await pool.execute_command("SET", "key", "new", "PX", 60_000)
         assert await new.execute_command("GET", "key") == b"new"
         assert await old.execute_command("GET", "key") is None
+
+
+async def pop(pool: Redis, name: str) -> bytes:
+    """Wait for an element of a list. A command may block for less than 4 seconds."""
+    while (found := await pool.execute_command("BLPOP", name, 3)) is None:
+        pass
+    return found[1]
 
 
 async def is_announced(recorder: Recorder) -> bool:

@@ -11,7 +11,9 @@ from tests.support.wait import until
 
 @asynccontextmanager
 async def api_processes(system: System) -> AsyncGenerator[Api]:
-    api = Api(system.valkey.url, {"MAMBA_SERVER__WORKERS": "2"})
+    # The grace period does not explain a short shutdown.
+    env = {"MAMBA_SERVER__WORKERS": "2", "MAMBA_SERVER__SHUTDOWN_GRACE_SECONDS": "60"}
+    api = Api(system.valkey.url, env)
     try:
         await start_all(api)
         await until(lambda: started(api, 2))

@@ -75,7 +75,7 @@ def dev(folder: Path, **variables: str) -> Generator[Dev]:
         process.wait()
 
 
-def until(holds: Callable[[], object], *, seconds: float = 40) -> None:
+def until(holds: Callable[[], object], *, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} seconds"

@@ -33,7 +33,8 @@ class ReceivedSpan:
     #: Ids of the linked traces.
     links: Sequence[str]
     failed: bool
-    seconds: float
+    #: Unix time in nanoseconds.
+    ended_at: int
 
 
 class Collector:
@@ -77,7 +78,7 @@ class Collector:
             found = [span for span in self.spans if matches(span)]
             return found if len(found) >= count else []
 
-        return await until(probe, seconds=20)
+        return await until(probe)
 
     async def trace_of_run(self, run_id: str, *names: str) -> list[ReceivedSpan]:
         """The trace of a run, once it has a span for each of these names (which may repeat)."""
@@ -89,7 +90,7 @@ class Collector:
             trace = [span for span in self.spans if span.trace_id == enqueued.trace_id]
             return trace if Counter(names) <= Counter(span.name for span in trace) else []
 
-        return await until(probe, seconds=20)
+        return await until(probe)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         collector = self
@@ -129,7 +130,7 @@ def _spans(body: bytes) -> list[ReceivedSpan]:
             events=[(event.name, _dict(event.attributes)) for event in span.events],
             links=[link.trace_id.hex() for link in span.links],
             failed=span.status.code == 2,
-            seconds=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
+            ended_at=span.end_time_unix_nano,
         )
         for resource in request.resource_spans
         for scope in resource.scope_spans

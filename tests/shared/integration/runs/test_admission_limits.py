@@ -46,7 +46,7 @@ async def test_rate_limit_applies_after_the_burst(harness: AdmissionHarness) -> 
 
 
 async def test_request_succeeds_after_retry_after(harness: AdmissionHarness) -> None:
-    limits: HarnessLimits = {"requests_per_minute": 240, "burst": 1}
+    limits: HarnessLimits = {"requests_per_minute": 60, "burst": 1}
     await harness.admit("run-0", **limits)
     with pytest.raises(RateLimited) as error:
         await harness.admit("run-1", **limits)

@@ -385,11 +385,12 @@ def test_folding_time_is_linear_in_parts_and_text() -> None:
         def fold() -> object:
             return Transcript.from_entries(entries)
 
-        return min(timeit.repeat(fold, timer=time.process_time, number=1, repeat=3))
+        return min(timeit.repeat(fold, timer=time.process_time, number=1, repeat=10))
 
     small, large = log_of(1_000), log_of(10_000)
 
-    assert seconds(large) < 30 * seconds(small)
+    # Other processes use the caches too, which the larger one needs more. Quadratic is 100 times.
+    assert seconds(large) < 50 * seconds(small)
 
 
 @pytest.fixture
