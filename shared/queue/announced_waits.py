@@ -1,6 +1,6 @@
 """The first wait that is announced for each job, compared with the real one when the job starts.
 
-The result adapts the later announcements of the queue, so that about `_LATE_SHARE` of the jobs
+The result adapts the later announcements of the queue, so that about `_LATE_PART` of the jobs
 start later than announced, whatever their durations and the load are.
 """
 
@@ -22,8 +22,8 @@ JOB_KINDS: tuple[JobKind, ...] = get_args(JobKind)
 #: Each margin of a queue without announced waits.
 DEFAULT_MARGIN = 0.7
 
-#: The share of jobs that may start later than announced. Few start earlier.
-_LATE_SHARE = 0.11
+#: The part of the jobs that may start later than announced. Few start earlier.
+_LATE_PART = 0.11
 
 #: A Lua function that requires `FAIR_QUEUE`. It compares the announced wait of a claimed job with
 #: the real one, and adapts the margin of the queue's forecast for its kind. It returns the
@@ -31,13 +31,13 @@ _LATE_SHARE = 0.11
 #: was announced.
 CHECK_ANNOUNCED_WAIT = f"""
 local function check_announced_wait(queue, id, now)
-  local announced = redis.call('HGET', share_of(id), 'announced')
+  local announced = redis.call('HGET', fair_job_of(id), 'announced')
   if not announced then return '' end
-  redis.call('HDEL', share_of(id), 'announced')
+  redis.call('HDEL', fair_job_of(id), 'announced')
   local at, shortest, longest, kind = string.match(announced, '(%d+) (%d+) (%d+) (%a+)')
   if not at then return '' end
   local waited = math.max(0, now - at)
-  local change = waited > longest * 1000 and {1 - _LATE_SHARE} or -{_LATE_SHARE}
+  local change = waited > longest * 1000 and {1 - _LATE_PART} or -{_LATE_PART}
   local margin = number_in(clock_of(queue), kind .. '_margin') or {DEFAULT_MARGIN}
   margin = margin * (1 + change * 0.15)
   write(clock_of(queue), kind .. '_margin', math.max(0.05, math.min(4, margin)))
@@ -85,18 +85,18 @@ async def record_announced_waits(redis: Redis, waits: Mapping[str, LikelyWait]) 
     """Store the announced wait of each job that has none yet."""
     if waits:
         rows = [value for job_id, wait in waits.items() for value in (job_id, *wait)]
-        await _record(redis, share_pattern=keys.job_share("%s"), rows=rows)
+        await _record(redis, key_format=keys.fair_job("%s"), rows=rows)
 
 
 # The hash of a job that has ended is gone, and would have no TTL.
 @redis_script("""
 local now = string.format('%d', now_ms())
 for i = 1, #rows, 4 do
-  local share = string.format(share_pattern, rows[i])
-  if redis.call('EXISTS', share) == 1 then
+  local fair_job = string.format(key_format, rows[i])
+  if redis.call('EXISTS', fair_job) == 1 then
     local wait = table.concat({now, rows[i + 1], rows[i + 2], rows[i + 3]}, ' ')
-    redis.call('HSETNX', share, 'announced', wait)
+    redis.call('HSETNX', fair_job, 'announced', wait)
   end
 end
 """)
-def _record(*, share_pattern: str, rows: Arguments) -> None: ...
+def _record(*, key_format: str, rows: Arguments) -> None: ...

@@ -40,7 +40,7 @@ local function start_first(chat_queue)
     if due then
       local now = now_ms()
       if tonumber(due) > now and redis.call('EXISTS', '{keys.lease("")}' .. id) == 0
-          and redis.call('HEXISTS', share_of(id), 'handed_back') == 0 then
+          and redis.call('HEXISTS', fair_job_of(id), 'handed_back') == 0 then
         enter(queue, id, now)
         push_wakeup({lua_key(keys.wakeup, "queue")})
       end

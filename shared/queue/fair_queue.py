@@ -36,7 +36,7 @@ FIRST_ESTIMATED = 25 * 10**10
 FIRST_BACKGROUND = 50 * 10**10
 
 #: Lua functions, with those of `SERVICE`. `enter` adds a job to the fair order, as a job of the
-#: owner in its share, and `enter_for` as a job of a named owner, whose weight may have changed.
+#: owner in its hash, and `enter_for` as a job of a named owner, whose weight may have changed.
 #: `set_weight` changes the weight of an owner. `enter_first` returns a job to the order before the
 #: other jobs of its owner, and `move_to_front` moves one before the jobs of all owners. `leave`
 #: removes it from the order. `return_to_order` adds a due job that was handed back or was never
@@ -51,13 +51,13 @@ local first_background = {FIRST_BACKGROUND}
 local fair_ttl_ms = 3600000
 local max_debt = 3600   -- seconds of service by which an owner can be behind all others
 local tick = 1 / 16384  -- keeps jobs with equal starts in the order of their arrival
-local function share_of(id) return {lua_key(keys.job_share, "id")} end
+local function fair_job_of(id) return {lua_key(keys.fair_job, "id")} end
 local function clock_of(queue) return {lua_key(keys.virtual_clock, "queue")} end
 local function jobs_of(owner) return {lua_key(keys.owner_jobs, "owner")} end
 local function owners_of(queue) return {lua_key(keys.waiting_owners, "queue")} end
 local function number_in(key, field) return tonumber(redis.call('HGET', key, field)) end
 local function score_of(queue, id) return tonumber(redis.call('ZSCORE', queue, id)) end
--- A class is the first of its scores. An owner's jobs of each class have a separate share.
+-- A class is the first of its scores. An owner has a separate hash for each class.
 local function class_of(owner)
   return string.sub(owner, -11) == ':background' and first_background or 0
 end
@@ -152,7 +152,7 @@ local function enter_for(owner, weight, queue, id, now, ttl_ms)
   local finish, cost, old = unpack(redis.call('HMGET', owner, 'finish', 'cost', 'weight'))
   if weight and weight ~= (tonumber(old) or 1) then
     -- The owner's state expires before the weights of its waiting jobs.
-    local expired = not old and last[1] and redis.call('HGET', share_of(last[1]), 'weight')
+    local expired = not old and last[1] and redis.call('HGET', fair_job_of(last[1]), 'weight')
     set_weight(queue, owner, weight, expired or 1)
     finish = redis.call('HGET', owner, 'finish')
   end
@@ -167,7 +167,7 @@ local function enter_for(owner, weight, queue, id, now, ttl_ms)
 end
 local function waiting_ttl(queue) return math.max(60000, redis.call('PTTL', queue)) end
 local function enter(queue, id, now)
-  local owner = redis.call('HGET', share_of(id), 'owner')
+  local owner = redis.call('HGET', fair_job_of(id), 'owner')
   if not owner then
     redis.call('ZADD', queue, now, id)
   else
@@ -176,7 +176,7 @@ local function enter(queue, id, now)
 end
 -- The job takes the start of the owner's first waiting job, which becomes the second one.
 local function enter_first(queue, id, now)
-  local owner = redis.call('HGET', share_of(id), 'owner')
+  local owner = redis.call('HGET', fair_job_of(id), 'owner')
   local first = redis.call('ZRANGE', jobs_of(owner), 0, 0, 'WITHSCORES')
   local number = (tonumber(first[2]) or 0) - 1
   add_waiting(owner, number, queue, id, now, waiting_ttl(queue), first[1])
@@ -195,7 +195,7 @@ local function recount(queue, owner)
   end
 end
 local function leave(queue, id, owner)
-  owner = owner or redis.call('HGET', share_of(id), 'owner')
+  owner = owner or redis.call('HGET', fair_job_of(id), 'owner')
   redis.call('ZREM', due_times_of(queue, owner and class_of(owner) or 0), id)
   if not owner or redis.call('ZREM', jobs_of(owner), id) == 0 then return end
   if place_first(queue, owner) then
@@ -205,7 +205,7 @@ local function leave(queue, id, owner)
   end
 end
 local function move_to_front(queue, id, now)
-  local owner = redis.call('HGET', share_of(id), 'owner')
+  local owner = redis.call('HGET', fair_job_of(id), 'owner')
   local due_times = due_times_of(queue, owner and class_of(owner) or 0)
   local due = redis.call('ZSCORE', due_times, id)
   local first = tonumber(redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2])
@@ -217,9 +217,9 @@ end
 -- A job without a cost has no claim. If an operator has requeued it, it is claimed at its due time.
 local function return_to_order(queue, id, now)
   local owner, cost, is_requeued = unpack(
-    redis.call('HMGET', share_of(id), 'owner', 'cost', 'requeued'))
+    redis.call('HMGET', fair_job_of(id), 'owner', 'cost', 'requeued'))
   if not owner or cost or is_requeued then return false end
-  if redis.call('HDEL', share_of(id), 'handed_back') == 1 then
+  if redis.call('HDEL', fair_job_of(id), 'handed_back') == 1 then
     enter_first(queue, id, now)
   else
     enter(queue, id, now)
@@ -227,12 +227,12 @@ local function return_to_order(queue, id, now)
   return true
 end
 local function record_requeue(id)
-  redis.call('HDEL', share_of(id), 'handed_back')
-  if redis.call('HEXISTS', share_of(id), 'owner') == 1 then
-    redis.call('HSET', share_of(id), 'requeued', 1)
+  redis.call('HDEL', fair_job_of(id), 'handed_back')
+  if redis.call('HEXISTS', fair_job_of(id), 'owner') == 1 then
+    redis.call('HSET', fair_job_of(id), 'requeued', 1)
   end
 end
--- Without a share, no background job waits beside interactive ones.
+-- Without `background_share`, no background job waits.
 local function next_due(queue, now, background_share)
   local timed = redis.call('ZRANGEBYSCORE', queue, first_real, now, 'WITHSCORES', 'LIMIT', 0, 1)
   if timed[1] then return timed[1], tonumber(timed[2]) end
@@ -263,7 +263,7 @@ local function repair_class(queue, class)
   if id and not (score and score < first_real) then
     redis.call('ZREM', due_times, id)
   elseif id and not is_exact(class, score) then
-    local owner = redis.call('HGET', share_of(id), 'owner')
+    local owner = redis.call('HGET', fair_job_of(id), 'owner')
     if owner then
       place_first(queue, owner)
     else

@@ -25,12 +25,12 @@ class JobQueue:
     async def enqueue_title(self, job: GenerateTitle, owner: str, *, seconds: float) -> None:
         """Queue a title. The job expires after `seconds`.
 
-        Titles do not wait behind the owner's runs: they have a fair share of their own.
+        Titles do not wait behind the owner's runs: they are ordered as jobs of another owner.
         """
         await _enqueue_title(
             self._redis,
             job=keys.job(job.title_id),
-            share=keys.job_share(job.title_id),
+            fair_job=keys.fair_job(job.title_id),
             queue=keys.QUEUE,
             wakeup=keys.wakeup(keys.QUEUE),
             fair_owner=keys.fair_owner(keys.QUEUE, f"title {owner}"),
@@ -138,8 +138,8 @@ class JobQueue:
     """
 if redis.call('EXISTS', job) == 1 then return end
 redis.call('SET', job, payload, 'PX', ttl_ms)
-redis.call('HSET', share, 'owner', fair_owner, 'weight', 1)
-redis.call('PEXPIRE', share, ttl_ms)
+redis.call('HSET', fair_job, 'owner', fair_owner, 'weight', 1)
+redis.call('PEXPIRE', fair_job, ttl_ms)
 enter_for(fair_owner, 1, queue, job_id, now_ms(), math.max(ttl_ms, redis.call('PTTL', queue)))
 redis.call('ZREM', owners_of(queue), fair_owner)
 keep(queue, ttl_ms)
@@ -149,7 +149,7 @@ push_wakeup(wakeup, ttl_ms)
 def _enqueue_title(
     *,
     job: Key,
-    share: Key,
+    fair_job: Key,
     queue: Key,
     wakeup: Key,
     fair_owner: Key,

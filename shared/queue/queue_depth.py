@@ -112,7 +112,7 @@ local function mean_seconds(queue, waiting, running)
   if ended < math.min(40, running / 3) then return end
   local taken, known = 0, 0
   for _, id in ipairs(redis.call('ZRANGE', queue, waiting, waiting + math.min(running, 100) - 1)) do
-    local started = number_in(share_of(id), 'started')
+    local started = number_in(fair_job_of(id), 'started')
     if started then taken, known = taken + now - started, known + 1 end
   end
   return known == 0 and mean or mean + taken / 1000 * running / known / ended

@@ -148,7 +148,7 @@ local values = redis.call('HMGET', clock_of(queue), 'interactive_cost', 'backgro
   'background_share', 'owed', 'background_part', 'advance', 'background_advance')
 local reply = {{waiting - background, background, paused, unpack(values)}}
 for i, id in ipairs(job_ids) do
-  if paused == 1 then redis.call('HDEL', share_of(id), 'announced') end
+  if paused == 1 then redis.call('HDEL', fair_job_of(id), 'announced') end
   local rank = redis.call('ZRANK', queue, id)
   reply[i + 1] = rank and rank < waiting and in_class(id, rank) or in_chat(id)
 end

@@ -17,7 +17,7 @@ class WaitForecast(NamedTuple):
     """How many jobs of a queue run, and their mean duration in seconds.
 
     A margin scales by how much the longest likely wait exceeds the expected one. It follows the
-    share of jobs of this kind that start late (`shared/queue/announced_waits.py`).
+    part of the jobs of this kind that start late (`shared/queue/announced_waits.py`).
     """
 
     running: int

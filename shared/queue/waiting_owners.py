@@ -69,7 +69,7 @@ local now = now_ms()
 local running, running_job, running_owners = {}, {}, {}
 local held = redis.call('ZRANGEBYSCORE', queue, '(' .. now, '+inf', 'LIMIT', 0, max_running)
 for _, id in ipairs(held) do
-  local owner, started = unpack(redis.call('HMGET', share_of(id), 'owner', 'started'))
+  local owner, started = unpack(redis.call('HMGET', fair_job_of(id), 'owner', 'started'))
   if owner and started then
     if not running[owner] then running_owners[#running_owners + 1] = owner end
     running[owner], running_job[owner] = (running[owner] or 0) + 1, id
@@ -88,7 +88,7 @@ local function add(owner)
   local due = first and tonumber(redis.call('ZSCORE', due_times, first)) or now
   added[owner], rows[#rows + 1] = true, {
     id, redis.call('ZCARD', jobs_of(owner)), running[owner] or 0, math.max(0, now - due),
-    redis.call('HGET', owner, 'weight') or redis.call('HGET', share_of(id), 'weight') or '1',
+    redis.call('HGET', owner, 'weight') or redis.call('HGET', fair_job_of(id), 'weight') or '1',
     class_of(owner) == 0 and 0 or 1,
   }
 end

@@ -98,9 +98,9 @@ def job_chat(run_id: str) -> str:
     return f"mamba:job:{run_id}:chat"
 
 
-def job_share(run_id: str) -> str:
-    """Hash: the owner of a job with name, plan and weight, the job's cost and announced wait."""
-    return f"mamba:job:{run_id}:share"
+def fair_job(run_id: str) -> str:
+    """Hash: the owner of a job with name, plan and weight, its service and announced wait."""
+    return f"mamba:job:{run_id}:fair"
 
 
 def stream_token(token: str, chat_id: str) -> str:

@@ -138,7 +138,7 @@ class Admission:
             queue=queue,
             queue_names=keys.QUEUES,
             wakeup=keys.wakeup(queue),
-            share=keys.job_share(run.id),
+            fair_job=keys.fair_job(run.id),
             fair_owner=_fair_owner(run),
             rate=keys.rate(run.owner),
             live_runs=keys.live_runs(run.owner),

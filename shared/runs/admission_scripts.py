@@ -32,7 +32,7 @@ class AdmissionParameters(TypedDict):
     queue: Key
     queue_names: Key
     wakeup: Key
-    share: Key
+    fair_job: Key
     fair_owner: Key
     rate: Key
     live_runs: Key
@@ -149,8 +149,8 @@ end
 redis.call('ZADD', chat_runs, number, run_id)
 redis.call('PEXPIRE', chat_runs, ttl_ms)
 redis.call('SET', job, payload, 'PX', ttl_ms)
-redis.call('HSET', share, 'owner', fair_owner, 'weight', weight, 'name', owner, 'plan', plan)
-redis.call('PEXPIRE', share, ttl_ms)
+redis.call('HSET', fair_job, 'owner', fair_owner, 'weight', weight, 'name', owner, 'plan', plan)
+redis.call('PEXPIRE', fair_job, ttl_ms)
 if waits_for ~= '' then
   redis.call('ZADD', queue, now + recheck_ms, run_id)
 elseif superseded ~= '' then

@@ -51,12 +51,15 @@ async def claim(
 
 # Claims one due job of each queue in turn. `next_due` chooses the job of a queue.
 # `queue_pairs` are the keys of each queue and its wakeups; `running` counts the worker's own jobs.
-# A worker with less than an even share of all jobs claims up to that share, otherwise one job.
-# Without this limit, the first worker to respond would claim a whole burst. A queue that still has
-# due jobs keeps a wakeup token. A job that waits for an earlier one of its chat is deferred again.
-# A job that was handed back, or was deferred and never claimed, enters the fair order when it is
-# due. After 100 such jobs, nothing is claimed until the next call continues. In a queue whose
-# processing is paused, only jobs that are due by their time can be claimed.
+#
+# `jobs_per_worker` is the number of jobs in the queues, divided by the number of workers. A worker
+# that runs fewer jobs claims up to this number, and any other worker claims one job. Without this
+# limit, the first worker to respond would claim a whole burst.
+#
+# A queue that still has due jobs keeps a wakeup token. A job that waits for an earlier one of its
+# chat is deferred again. A job that was handed back, or was deferred and never claimed, enters the
+# fair order when it is due: at most 100 jobs for each job to claim, so that a call stays short. In
+# a queue whose processing is paused, only jobs that are due by their time can be claimed.
 @redis_script(
     CHAT_QUEUE,
     CHECK_ANNOUNCED_WAIT,
@@ -68,17 +71,17 @@ for i = 1, #queue_pairs, 2 do
   queues[#queues + 1], wakeups[#wakeups + 1] = queue_pairs[i], queue_pairs[i + 1]
   jobs = jobs + redis.call('ZCARD', queue_pairs[i])
 end
-local even_share = math.ceil(jobs / math.max(1, redis.call('ZCOUNT', workers, now, '+inf')))
-count = math.min(count, math.max(1, even_share - running))
+local jobs_per_worker = math.ceil(jobs / math.max(1, redis.call('ZCOUNT', workers, now, '+inf')))
+count = math.min(count, math.max(1, jobs_per_worker - running))
 local paused = {}
 for _, queue in ipairs(queues) do paused[queue] = is_paused('processing', queue) end
-local share_of_background = {}
+local background_shares = {}
 for _, queue in ipairs(queues) do
-  if repair(queue) then share_of_background[queue] = background_share end
+  if repair(queue) then background_shares[queue] = background_share end
 end
 local function next_job(queue)
   for _ = 1, 100 do
-    local id, score, rate = next_due(queue, now, share_of_background[queue])
+    local id, score, rate = next_due(queue, now, background_shares[queue])
     local is_timed = id and score >= first_real
     if not is_timed or not return_to_order(queue, id, now) then return id, score, rate end
   end

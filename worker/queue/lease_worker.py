@@ -5,8 +5,8 @@ It adds to arq:
 - Claims: one round trip takes due jobs and moves their score into the future by the lease, so jobs
   in progress are never ahead of waiting ones. Plain arq keeps jobs in progress at the front of the
   queue and reads only its first `max(100, 5 * max_jobs)` jobs, so as many long jobs block all
-  others. Bursts spread evenly: a worker with its share of all jobs takes one at a time, and none
-  while several start or delay its event loop.
+  others. Bursts spread evenly: a worker that runs its portion of the jobs claims one at a time, and
+  none while several start there or its event loop lags.
 - Wakeups: a token pushed with each job wakes one idle worker. Polling is the fallback.
 - Leases: renewed while a job runs, so the jobs of a dead worker start elsewhere within seconds. If
   a lease expires because the worker cannot renew it, the worker stops the job.
@@ -311,7 +311,7 @@ class LeaseWorker(Worker):
         await wait_briefly(self._changed, self.poll_delay_s)
 
     async def _wait_while_busy(self) -> None:
-        """Wait while several jobs start or the event loop lags. Other workers can claim jobs."""
+        """Wait while several jobs start or the event loop lags. Others can claim jobs meanwhile."""
         await self._wait_for_starts()
         if self.job_counter >= 2 * _MAX_CLAIM:  # fewer jobs cause no long lag
             await wait_for_low_lag()

@@ -1,7 +1,7 @@
 """Counts the seconds of service of jobs, which decide when their owners' next jobs start.
 
-The share of a job (`keys.job_share`) holds the expected seconds from its claim on (`cost`), those
-of ended attempts (`used`), and when the present attempt started.
+The hash of a job (`keys.fair_job`) stores the expected seconds from its claim on (`cost`), those of
+ended attempts (`used`), and when the present attempt started.
 """
 
 from shared.queue.claim_order import DEFAULT_BACKGROUND_PART
@@ -21,16 +21,16 @@ local function seconds_of(used, started, now)
   return (tonumber(used) or 0) + seconds
 end
 local function record_release(id, now)
-  local used, started = unpack(redis.call('HMGET', share_of(id), 'used', 'started'))
+  local used, started = unpack(redis.call('HMGET', fair_job_of(id), 'used', 'started'))
   if not started then return end
-  redis.call('HSET', share_of(id), 'used', seconds_of(used, started, now))
-  redis.call('HDEL', share_of(id), 'started')
+  redis.call('HSET', fair_job_of(id), 'used', seconds_of(used, started, now))
+  redis.call('HDEL', fair_job_of(id), 'started')
 end
 -- The time after a lease has expired is not service, also if it expired because the clock jumped.
 local function skip_after(expiry, id, now)
   if expiry < first_real or expiry >= now then return end
-  if redis.call('HEXISTS', share_of(id), 'started') == 0 then return end
-  redis.call('HINCRBY', share_of(id), 'started', math.floor(now - expiry))
+  if redis.call('HEXISTS', fair_job_of(id), 'started') == 0 then return end
+  redis.call('HINCRBY', fair_job_of(id), 'started', math.floor(now - expiry))
 end
 -- `owed` are the seconds of service that are owed to the background class. They are limited to an
 -- hour, or to the mean duration of a background job.
@@ -48,14 +48,14 @@ local function record_class(queue, id, class, rate, cost, background_share)
   part = part + (claimed - part) / 50
   write(clock_of(queue), 'background_part', part, 'background_share', background_share)
   if rate then
-    redis.call('HSET', share_of(id), 'rate', rate)
+    redis.call('HSET', fair_job_of(id), 'rate', rate)
     add_owed(queue, rate * cost)
   end
 end
 local function record_claim(queue, id, score, now, rate, background_share)
-  local share = share_of(id)
+  local job = fair_job_of(id)
   local owner, weight, cost, announced = unpack(
-    redis.call('HMGET', share, 'owner', 'weight', 'cost', 'announced'))
+    redis.call('HMGET', job, 'owner', 'weight', 'cost', 'announced'))
   if owner and not cost then
     local class, clock = class_of(owner), clock_of(queue)
     local time, of_class = field_of(class, 'now'), mean_fields(class)
@@ -75,11 +75,11 @@ local function record_claim(queue, id, score, now, rate, background_share)
     local after = math.max(before, start) + seconds / competitors(queue, class)
     advance = tonumber(advance) or after - before
     write(clock, time, after, mean_advance, advance + (after - before - advance) / 20)
-    redis.call('HSET', share, 'cost', cost, 'started', now)
+    redis.call('HSET', job, 'cost', cost, 'started', now)
     record_class(queue, id, class, rate, cost, background_share)
   elseif owner then
     skip_after(score, id, now)
-    redis.call('HSETNX', share, 'started', now)
+    redis.call('HSETNX', job, 'started', now)
   end
   leave(queue, id, owner)
   return announced
@@ -101,7 +101,7 @@ end
 -- Replaces the expected duration of a claimed job by its seconds of service. If it has ended, they
 -- also change the means of its owner and its queue. Returns the job's owner.
 local function count_service(queue, id, now, has_ended)
-  local owner, weight, cost, rate, used, started = unpack(redis.call('HMGET', share_of(id),
+  local owner, weight, cost, rate, used, started = unpack(redis.call('HMGET', fair_job_of(id),
     'owner', 'weight', 'cost', 'rate', 'used', 'started'))
   if has_ended then leave(queue, id, owner) end
   if not owner or not cost then return owner end
@@ -129,11 +129,11 @@ local function count_service(queue, id, now, has_ended)
 end
 local function record_end(queue, id, now)
   count_service(queue, id, now, true)
-  redis.call('DEL', share_of(id))
+  redis.call('DEL', fair_job_of(id))
 end
 local function record_hand_back(queue, id, now)
   local owner = count_service(queue, id, now, false)
-  redis.call('HDEL', share_of(id), 'cost', 'rate', 'used', 'started', 'requeued')
-  if owner then redis.call('HSET', share_of(id), 'handed_back', 1) end
+  redis.call('HDEL', fair_job_of(id), 'cost', 'rate', 'used', 'started', 'requeued')
+  if owner then redis.call('HSET', fair_job_of(id), 'handed_back', 1) end
 end
 """

@@ -75,10 +75,10 @@ local reply = {found[1]}
 for i = 1, #found[2], 2 do
   local id = found[2][i]
   local owner, weight, name, plan = unpack(
-    redis.call('HMGET', share_of(id), 'owner', 'weight', 'name', 'plan'))
+    redis.call('HMGET', fair_job_of(id), 'owner', 'weight', 'name', 'plan'))
   if name then
     local newest = redis.call('ZRANGE', jobs_of(owner), -1, -1)[1]
-    plan = newest and redis.call('HGET', share_of(newest), 'plan') or plan
+    plan = newest and redis.call('HGET', fair_job_of(newest), 'plan') or plan
     weight = redis.call('HGET', owner, 'weight') or weight
     reply[#reply + 1] = {id, weight, name, plan}
   end
@@ -95,9 +95,9 @@ def _read(*, queue: Key, cursor: bytes, count: int) -> list[Any]: ...
     """
 for i = 1, #weights, 2 do
   local id, weight = weights[i], tonumber(weights[i + 1])
-  local owner, old = unpack(redis.call('HMGET', share_of(id), 'owner', 'weight'))
+  local owner, old = unpack(redis.call('HMGET', fair_job_of(id), 'owner', 'weight'))
   if owner then
-    redis.call('HSET', share_of(id), 'weight', weight)
+    redis.call('HSET', fair_job_of(id), 'weight', weight)
     set_weight(queue, owner, weight, old)
   end
 end

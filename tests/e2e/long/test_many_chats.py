@@ -68,16 +68,16 @@ async def test_no_idle_worker_takes_most_of_a_burst(
     await workerless.upstream.script(name, PAUSED)
 
     async with workerless.start_workers(workers), workerless.redis() as redis:
-        # The share depends on the number of workers.
+        # How many runs a worker claims depends on the number of workers.
         await until(lambda: _are_registered(redis, workers))
         async with _paused_chats(workerless, sse, name, chats) as streams:
             leases = [keys.lease(stream.run_id) for stream in streams]
             holders: list[bytes] = await redis.execute_command("MGET", *leases)
-            shares = Counter(holders)
-            assert len(shares) == workers
-            # The chats arrive one after another. Claims are limited to the share of the jobs so
-            # far, but how often a worker claims is left to chance.
-            assert max(shares.values()) <= most, shares
+            runs_of = Counter(holders)
+            assert len(runs_of) == workers
+            # The chats arrive one after another. Claims are limited to the jobs per worker so far,
+            # but how often a worker claims is left to chance.
+            assert max(runs_of.values()) <= most, runs_of
 
             await workerless.upstream.release(name)
             await asyncio.gather(*(stream.rest() for stream in streams))

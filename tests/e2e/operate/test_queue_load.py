@@ -14,7 +14,7 @@ async def test_burst_spreads_over_six_worker_processes() -> None:
     async with open_deployment(["owner"], workers=WORKERS, slots=256) as deployment:
         spread = await burst(deployment)
 
-    # A worker that gets no processor time during the burst leaves its share to the others.
+    # A worker that gets no processor time during the burst leaves its runs to the others.
     assert len(spread.runs_of_workers) >= WORKERS - 1
     assert max(spread.runs_of_workers) <= RUNS / 3
 

@@ -44,7 +44,7 @@ async def wait_for_log(process: ServerProcess, event: str, *, times: int = 1) ->
 
 async def wait_for_weight(redis: Redis, run_id: str, weight: float) -> None:
     async def probe() -> bool:
-        found = await redis.execute_command("HGET", keys.job_share(run_id), "weight")
+        found = await redis.execute_command("HGET", keys.fair_job(run_id), "weight")
         return float(found) == weight
 
     await until(probe)

@@ -95,10 +95,10 @@ class QueueSimulation:
         """Move the starts of these jobs, so that they have run for so many seconds."""
         now = await redis_time_ms(self.redis)
         for name, seconds in jobs.items():
-            share, started = keys.job_share(name), now - round(seconds * 1000)
-            if await self.redis.execute_command("HEXISTS", share, "started"):
+            fair_job, started = keys.fair_job(name), now - round(seconds * 1000)
+            if await self.redis.execute_command("HEXISTS", fair_job, "started"):
                 change = started - self._started_at[name]
-                await self.redis.execute_command("HINCRBY", share, "started", change)
+                await self.redis.execute_command("HINCRBY", fair_job, "started", change)
                 self._started_at[name] = started
 
     async def announce(self, name: str) -> None:
@@ -124,7 +124,7 @@ class QueueSimulation:
         for name in self.announced.keys() & set(map(bytes.decode, found)):
             at = now - round((self.now - self._announced_at[name]) * 1000)
             text = " ".join(map(str, (at, *self.announced[name])))
-            await self.redis.execute_command("HSET", keys.job_share(name), "announced", text)
+            await self.redis.execute_command("HSET", keys.fair_job(name), "announced", text)
 
     async def claim(self) -> int:
         """Fill the free slots, and return how many jobs were claimed."""

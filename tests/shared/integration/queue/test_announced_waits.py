@@ -26,7 +26,7 @@ async def _claim(redis: Redis) -> AnnouncedWait | None:
 async def _announce(redis: Redis, name: str, wait: tuple[int, int], *, seconds_ago: int) -> None:
     at = await redis_time_ms(redis) - seconds_ago * 1000
     text = f"{at} {wait[0]} {wait[1]} ordered"
-    await redis.execute_command("HSET", keys.job_share(name), "announced", text)
+    await redis.execute_command("HSET", keys.fair_job(name), "announced", text)
 
 
 async def _margin(redis: Redis) -> float:
@@ -48,7 +48,7 @@ async def test_claim_returns_the_first_announced_wait_once(redis: Redis) -> None
     assert (first.shortest, first.longest) == (0, 7)
     assert first.real < 5
     assert await _claim(redis) is None
-    assert not await redis.execute_command("EXISTS", keys.job_share("gone"))
+    assert not await redis.execute_command("EXISTS", keys.fair_job("gone"))
 
 
 async def test_late_start_widens_the_next_forecast(redis: Redis) -> None:

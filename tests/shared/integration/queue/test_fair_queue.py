@@ -47,8 +47,8 @@ async def test_work_is_in_proportion_to_weight(redis: Redis) -> None:
 
     await simulation.run_until(200)
 
-    share = simulation.work["premium"] / simulation.work["standard"]
-    assert 2.7 < share < 3.3
+    ratio = simulation.work["premium"] / simulation.work["standard"]
+    assert 2.7 < ratio < 3.3
 
 
 async def test_owner_with_long_runs_is_not_starved_by_new_owners(redis: Redis) -> None:

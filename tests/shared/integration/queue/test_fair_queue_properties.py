@@ -65,9 +65,9 @@ async def test_backlogged_owners_get_work_in_proportion_to_weight(
         await simulation.end_next()
         await simulation.claim()
 
-    shares = [simulation.work[owner] / weight for owner, (_, weight) in owners.items()]
+    service = [simulation.work[owner] / weight for owner, (_, weight) in owners.items()]
     lightest = min(weight for _, weight in owners.values())
-    assert max(shares) - min(shares) <= 2 * (count + 1) * longest / lightest
+    assert max(service) - min(service) <= 2 * (count + 1) * longest / lightest
 
 
 @simulated
@@ -99,12 +99,12 @@ async def test_changed_weights_are_honored_by_waiting_runs(
         await simulation.end_next()
         await simulation.claim()
 
-    shares = [
+    service = [
         (simulation.work[owner] - before.get(owner, 0)) / new
         for owner, (_, _, new) in owners.items()
     ]
     lightest = min(new for _, _, new in owners.values())
-    assert max(shares) - min(shares) <= 3 * (count + 1) * longest / lightest
+    assert max(service) - min(service) <= 3 * (count + 1) * longest / lightest
 
 
 @simulated

@@ -61,7 +61,7 @@ async def _job_without_a_worker_for_an_hour(redis: Redis, simulation: QueueSimul
     job = await simulation.add("a", 2)
     await simulation.claim()
     hour_ago = await redis_time_ms(redis) - 3_600_000
-    await redis.execute_command("HSET", keys.job_share(job), "started", hour_ago - 3000)
+    await redis.execute_command("HSET", keys.fair_job(job), "started", hour_ago - 3000)
     await redis.execute_command("ZADD", keys.QUEUE, hour_ago, job)
     await redis.execute_command("DEL", keys.lease(job))
     return job
@@ -109,7 +109,7 @@ def _title(title_id: str) -> GenerateTitle:
 
 
 async def _is_expired(redis: Redis, job_id: str) -> bool:
-    return not await redis.execute_command("EXISTS", keys.job_share(job_id))
+    return not await redis.execute_command("EXISTS", keys.fair_job(job_id))
 
 
 async def _claim_and_end(redis: Redis) -> list[str]:

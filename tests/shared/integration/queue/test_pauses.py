@@ -261,4 +261,4 @@ async def test_position_in_a_paused_queue_has_no_expected_wait(redis: Redis) -> 
     assert before is not None
     assert before.likely_wait is not None
     assert after == QueuePosition(1, 1, paused=True)
-    assert not await redis.execute_command("HEXISTS", keys.job_share(waiting), "announced")
+    assert not await redis.execute_command("HEXISTS", keys.fair_job(waiting), "announced")

@@ -59,9 +59,9 @@ async def test_running_jobs_count_in_the_mean_of_a_new_queue(
     for number in range(8):
         await put_job(redis, f"running-{number}", due=60_000)
         await lease_job(redis, f"running-{number}")
-        share = keys.job_share(f"running-{number}")
-        await redis.execute_command("HSET", share, "started", started)
-        await redis.execute_command("PEXPIRE", share, 60_000)
+        fair_job = keys.fair_job(f"running-{number}")
+        await redis.execute_command("HSET", fair_job, "started", started)
+        await redis.execute_command("PEXPIRE", fair_job, 60_000)
     clock = keys.virtual_clock(keys.QUEUE)
     await redis.execute_command("HSET", clock, "cost", "1", "ended", ended)
     await redis.execute_command("PEXPIRE", clock, 60_000)

@@ -118,7 +118,7 @@ async def test_plan_of_the_newest_waiting_run_applies(redis: Redis) -> None:
     simulation = QueueSimulation(redis, slots=1)
     for plan in ("free", "free", "pro"):
         name = await simulation.add("owner", 1, weight=weights[plan])
-        await redis.execute_command("HSET", keys.job_share(name), "plan", plan)
+        await redis.execute_command("HSET", keys.fair_job(name), "plan", plan)
     await simulation.claim()
 
     await apply_weights(redis, lambda _, plan: weights[plan or ""])
@@ -146,7 +146,7 @@ async def test_titles_keep_their_weight(redis: Redis) -> None:
 
     await QueueSimulation(redis, slots=1).set_weights({"owner": 2})
 
-    assert await redis.execute_command("HGET", keys.job_share("title"), "weight") == b"1"
+    assert await redis.execute_command("HGET", keys.fair_job("title"), "weight") == b"1"
 
 
 async def test_updater_applies_weights_at_the_start_and_after_a_change(redis: Redis) -> None:
