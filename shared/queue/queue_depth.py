@@ -34,10 +34,8 @@ class QueueDepth(NamedTuple):
     #: How many of the waiting jobs have not started, so that a pause of the processing holds them.
     unstarted: int = 0
     #: The margins of the queue's announced waits in percent, in the order of `JOB_KINDS`; None for
-    #: the default ones.
-    ordered_margin: int | None = None
-    overtakable_margin: int | None = None
-    background_margin: int | None = None
+    #: kinds of jobs that have the default one.
+    margins: tuple[int | None, ...] = (None,) * len(JOB_KINDS)
 
 
 async def queues_with_jobs(redis: Redis) -> list[str]:
@@ -68,7 +66,25 @@ async def read_depths(redis: Redis, queues: Sequence[str]) -> dict[str, QueueDep
         max_leases=_MAX_LEASES_CHECKED,
         margin_fields=[f"{kind}_margin" for kind in JOB_KINDS],
     )
-    return {name: QueueDepth(*depth) for name, depth in zip(queues, reply, strict=True)}
+    return {name: _depth(*row) for name, row in zip(queues, reply, strict=True)}
+
+
+#: The counts of a queue, the mean duration of its jobs, and its margins.
+_Row = tuple[list[int], int | None, list[int | None]]
+
+
+def _depth(counts: list[int], mean_run_ms: int | None, margins: Sequence[int | None]) -> QueueDepth:
+    waiting, running, deferred, oldest_wait_ms, background, unstarted = counts
+    return QueueDepth(
+        waiting=waiting,
+        running=running,
+        deferred=deferred,
+        oldest_wait_ms=oldest_wait_ms,
+        mean_run_ms=mean_run_ms,
+        background=background,
+        unstarted=unstarted,
+        margins=tuple(margins),
+    )
 
 
 # Admission records the name of a queue with each run.
@@ -127,13 +143,13 @@ local function depth(queue)
   if waiting > 0 then wait = now - oldest_due(queue, now) end
   local deferred = count_deferred(queue, waiting, count)
   local mean = mean_seconds(queue, waiting, later - deferred)
-  if mean then mean = math.ceil(mean * 1000) end
-  local found = {waiting, later - deferred, deferred, wait, mean or false, background,
-    unstarted}
-  for i, margin in ipairs(redis.call('HMGET', clock_of(queue), unpack(margin_fields))) do
-    found[7 + i] = margin and math.ceil(margin * 100)
-  end
-  return found
+  local margins = redis.call('HMGET', clock_of(queue), unpack(margin_fields))
+  for i, margin in ipairs(margins) do margins[i] = margin and math.ceil(margin * 100) end
+  return {
+    {waiting, later - deferred, deferred, wait, background, unstarted},
+    mean and math.ceil(mean * 1000) or false,
+    margins,
+  }
 end
 local depths = {}
 for i, queue in ipairs(queues) do depths[i] = depth(queue) end
@@ -142,4 +158,4 @@ return depths
 )
 def _read(
     *, queues: Keys, lease_prefix: str, max_leases: int, margin_fields: Arguments
-) -> list[list[int]]: ...
+) -> list[_Row]: ...

@@ -53,9 +53,8 @@ def forecast(depth: QueueDepth) -> WaitForecast | None:
     """Return the forecast for a queue of this depth, as `read_forecast`."""
     if not depth.running or depth.mean_run_ms is None:
         return None
-    found = (depth.ordered_margin, depth.overtakable_margin, depth.background_margin)
     margins: dict[JobKind, float] = {
         kind: DEFAULT_MARGIN if percent is None else percent / 100
-        for kind, percent in zip(JOB_KINDS, found, strict=True)
+        for kind, percent in zip(JOB_KINDS, depth.margins, strict=True)
     }
     return WaitForecast(depth.running, depth.mean_run_ms / 1000, margins)
