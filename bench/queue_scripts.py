@@ -147,7 +147,12 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m bench.queue_scripts", description=__doc__)
     parser.add_argument("--waiting", type=int, default=WAITING, metavar="N")
     parser.add_argument("--calls", type=int, default=CALLS, metavar="N")
-    return parser.parse_args()
+    parsed = parser.parse_args()
+    if parsed.calls < _BATCH_CALLS:
+        parser.error(f"--calls must be at least {_BATCH_CALLS}, which are measured together.")
+    if parsed.waiting < (least := _MAX_CLAIM * (parsed.calls + 1)):
+        parser.error(f"{parsed.calls:,} calls need {least:,} runs to claim. Increase --waiting.")
+    return parsed
 
 
 if __name__ == "__main__":
