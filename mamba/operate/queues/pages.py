@@ -92,9 +92,13 @@ def _queues(queues: Sequence[QueueSnapshot], *, color: bool) -> str:
 
 def _queue_row(queue: QueueSnapshot) -> tuple[object, ...]:
     depth = (queue.waiting, queue.running, queue.deferred, duration(queue.oldest_wait_ms))
-    expected = "-" if queue.expected_wait_ms is None else duration(queue.expected_wait_ms)
     slots = f"{queue.slots_used}/{queue.slots}"
-    return (queue.name, *depth, expected, queue.workers, slots)
+    return (queue.name, *depth, expected_wait(queue), queue.workers, slots)
+
+
+def expected_wait(queue: QueueSnapshot) -> str:
+    """Return how long a run that is added now will probably wait."""
+    return "-" if queue.expected_wait_ms is None else duration(queue.expected_wait_ms)
 
 
 def queue_note(queue: QueueSnapshot) -> str:

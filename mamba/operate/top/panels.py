@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from mamba.operate.queues.pages import queue_note
+from mamba.operate.queues.pages import expected_wait, queue_note
 from mamba.operate.table import duration
 from mamba.operate.top.grid import Column, bar, text
 from mamba.operate.top.levels import SLOTS, WAIT
@@ -31,11 +31,12 @@ class TopPanel(NamedTuple):
 def queues(overview: SystemOverview) -> TopPanel:
     columns = (
         Column("QUEUE", min_width=8),
-        Column("", drop_rank=4),
+        Column("", drop_rank=5),
         Column("WAITING", right=True),
         Column("RUNNING", right=True, drop_rank=1),
-        Column("DEFERRED", right=True, drop_rank=5),
+        Column("DEFERRED", right=True, drop_rank=6),
         Column("OLDEST", right=True),
+        Column("EXPECTED", right=True, drop_rank=4),
         Column("WORKERS", right=True, drop_rank=3),
         Column("SLOTS", right=True),
         Column("NOTE", drop_rank=2),
@@ -56,6 +57,7 @@ def _queue(queue: QueueSnapshot, longest: int) -> list[Text]:
         text(queue.running),
         text(queue.deferred),
         text(duration(queue.oldest_wait_ms), style),
+        text(expected_wait(queue)),
         text(queue.workers, "bold red" if queue.waiting and not queue.workers else ""),
         text(f"{queue.slots_used}/{queue.slots}", SLOTS.style(share) if queue.slots else ""),
         text(queue_note(queue), note_style),

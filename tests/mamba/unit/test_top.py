@@ -1,5 +1,6 @@
 """Rendering of `mamba top`: it fits every terminal and escapes control characters."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -116,6 +117,17 @@ def test_hidden_rows_are_counted() -> None:
     counts = [line for line in lines if line.startswith("… ")]
     assert len(counts) == 4
     assert all(line.endswith(" more") for line in counts)
+
+
+def test_queue_shows_its_expected_wait() -> None:
+    queue = QueueSnapshot(
+        name="main", waiting=3, running=1, deferred=0, oldest_wait_ms=400, expected_wait_ms=14_200
+    )
+
+    lines = rendered(overview(queues=[queue]), 120, 40).splitlines()
+
+    [header, row] = next(pair for pair in pairwise(lines) if pair[0].startswith("QUEUE"))
+    assert row.split()[header.split().index("EXPECTED") + 1] == "14.2s"  # a bar has no header
 
 
 def test_snapshot_shows_all_rows() -> None:
