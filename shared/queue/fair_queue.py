@@ -118,9 +118,10 @@ local function place_first(queue, owner)
     redis.call('ZREM', jobs_of(owner), id)
   end
 end
--- Changes the weight of an owner, also for the jobs that wait or run: times that are later than the
--- virtual time come closer to it, or move away, by the ratio of the weights, but stay within
--- `max_debt`. `old` is the previous weight if none is stored.
+-- Changes the weight of an owner, also for the jobs that wait or run. The owner's finish time and
+-- the start of the first waiting job are later than the virtual time by a difference, which is
+-- multiplied by the ratio of the weights and limited to `max_debt`. `old` is the previous weight if
+-- the owner's hash has none.
 local function set_weight(queue, owner, weight, old)
   local class = class_of(owner)
   local finish, stored = unpack(redis.call('HMGET', owner, 'finish', 'weight'))
@@ -150,10 +151,11 @@ end
 local function enter_for(owner, weight, queue, id, now, ttl_ms)
   local last = redis.call('ZRANGE', jobs_of(owner), -1, -1, 'WITHSCORES')
   local finish, cost, old = unpack(redis.call('HMGET', owner, 'finish', 'cost', 'weight'))
-  if weight and weight ~= (tonumber(old) or 1) then
-    -- The owner's state expires before the weights of its waiting jobs.
-    local expired = not old and last[1] and redis.call('HGET', fair_job_of(last[1]), 'weight')
-    set_weight(queue, owner, weight, expired or 1)
+  -- The owner's hash can expire before those of its waiting jobs, which store the weight too.
+  local is_expired = not finish and last[1]
+  old = old or is_expired and redis.call('HGET', fair_job_of(last[1]), 'weight') or 1
+  if weight and weight ~= tonumber(old) then
+    set_weight(queue, owner, weight, old)
     finish = redis.call('HGET', owner, 'finish')
   end
   add_waiting(owner, (tonumber(last[2]) or 0) + 1, queue, id, now, ttl_ms, last[1])
@@ -161,7 +163,7 @@ local function enter_for(owner, weight, queue, id, now, ttl_ms)
   local class = class_of(owner)
   local ahead = math.max(class, score_of(queue, last[1]) or 0)
   if is_exact(class, ahead) then ahead = ahead + first_estimated end
-  local start = ahead + estimate(queue, class, cost) / (weight or old or 1)
+  local start = ahead + estimate(queue, class, cost) / (weight or old)
   redis.call('ZADD', queue, math.min(start, class + 2 * first_estimated - 1), id)
   place_first(queue, owner)
 end

@@ -64,9 +64,9 @@ async def apply_weights(redis: Redis, weight_of: WeightOf) -> None:
                 break
 
 
-# Returns the next cursor, and a row for each job: its id, its owner's weight, and the name and the
-# plan of the owner, which is that of the owner's newest waiting job: an older job may have another
-# one. Titles and the jobs of older versions have no name.
+# Returns the next cursor, and a row for each job: its id, and the weight, the name, and the plan of
+# its owner. The owner's jobs can have different plans: that of the newest waiting job applies.
+# Titles and the jobs of older versions have no name.
 @redis_script(
     FAIR_QUEUE,
     """

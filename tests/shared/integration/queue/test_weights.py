@@ -100,17 +100,19 @@ async def test_weight_remains_after_the_state_of_the_owner_expired(redis: Redis)
     assert (await read_owners(redis, keys.MAIN_QUEUE, 10)).owners[0].weight == 2
 
 
-async def test_new_run_after_that_expiry_keeps_the_order(redis: Redis) -> None:
+@pytest.mark.parametrize(("weight", "start"), [(4, 100), (2, 200), (1, 400)])
+async def test_new_run_changes_the_weight_after_the_state_expired(
+    redis: Redis, weight: float, start: float
+) -> None:
     simulation = QueueSimulation(redis, slots=1)
-    await simulation.add("owner", 60, weight=4)
-    await simulation.claim()
     waiting = await simulation.add("owner", 60, weight=4)
     await redis.execute_command("ZADD", keys.QUEUE, 100, waiting)
+    await redis.execute_command("HSET", keys.virtual_clock(keys.QUEUE), "now", 0)
 
     await redis.execute_command("DEL", keys.fair_owner(keys.QUEUE, "owner"))
-    await simulation.add("owner", 60, weight=4)
+    await simulation.add("owner", 60, weight=weight)
 
-    assert await redis.execute_command("ZSCORE", keys.QUEUE, waiting) == 100
+    assert await redis.execute_command("ZSCORE", keys.QUEUE, waiting) == start
 
 
 async def test_plan_of_the_newest_waiting_run_applies(redis: Redis) -> None:
