@@ -33,7 +33,8 @@ log = structlog.stdlib.get_logger()
 
 #: How long a worker may take to end a run after a stop request.
 _STOP_SECONDS = 5.0
-#: A worker can take over a run while it is ended here. It then ends the run itself.
+#: A worker can take over a run while it is being ended here. The worker then ends the run, and the
+#: next try waits for it.
 _STOP_TRIES = 3
 
 
@@ -109,16 +110,15 @@ class RunControl:
         if run.state.ended:
             return run
         await self._runs.request_stop(run.id)
-        stopped = run
         for _ in range(_STOP_TRIES):
             if worker_id := await self._queue.leased_by(run.id):
                 await self._queue.send_command(worker_id, StopJob(run.id))
                 await self._wait_for_end(run)
             await self._finalizer.end(run, RunEnding.cancelled())
-            stopped = await self._runs.get(run.id) or run
-            if stopped.state.ended:
+            run = await self._runs.get(run.id) or run
+            if run.state.ended:
                 break
-        return stopped
+        return run
 
     async def requeue(self, run_id: str) -> Run:
         """Make a run due now, also if its job has left its queue.
