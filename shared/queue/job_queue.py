@@ -231,7 +231,7 @@ return 'due'
 def _requeue(*, queue: Key, wakeup: Key, lease: Key, job: Key, job_id: str) -> bytes: ...
 
 
-# A job that is due by its time and has started is claimed before the fair order already.
+# A job that is due by its time and has started needs no move: it is claimed before the fair order.
 @redis_script(
     FAIR_QUEUE,
     """

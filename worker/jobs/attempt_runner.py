@@ -56,7 +56,7 @@ class AttemptRunner:
             except Fenced:
                 # A slow worker that is still alive must not count as a crash of the run.
                 running_run.closing = True
-                await self._leave(await beginning)
+                await self._end_taken_over(await beginning)
                 raise
             except StreamError:
                 raise
@@ -180,7 +180,7 @@ class AttemptRunner:
             case Interrupt.TAKEN_OVER:
                 refusal = attempt.writer.refusal or Fenced()
                 if isinstance(refusal, Fenced):
-                    await self._leave(attempt)
+                    await self._end_taken_over(attempt)
                 raise refusal
             case None:
                 async with asyncio.timeout(_HAND_OVER_SECONDS):
@@ -190,10 +190,11 @@ class AttemptRunner:
                 ATTEMPTS.labels("handed_over").inc()
                 raise asyncio.CancelledError
 
-    async def _leave(self, attempt: Attempt) -> None:
-        """Count the loss of a run, and free its reservation.
+    async def _end_taken_over(self, attempt: Attempt) -> None:
+        """Count that another process has taken over the run, and free its reservation.
 
-        No attempt follows if the run has been ended elsewhere. If one has reserved, it keeps that.
+        If that process has ended the run, no later attempt frees the reservation. A later attempt
+        that has made its own reservation keeps it.
         """
         await self._count_takeover(attempt.job.run_id, attempt.takeover.attempt)
         with suppress(Fenced):

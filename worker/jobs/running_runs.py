@@ -76,8 +76,8 @@ class RunningRuns:
 
         The preparation takes milliseconds of CPU time. If many runs prepare their requests
         together, all of them send the requests late. If they do it one after another, most
-        requests are sent much earlier. Two runs may overlap: the second one uses the CPU while the
-        first one waits for Redis.
+        requests are sent much earlier. One run may still prepare its request: the next ones use the
+        CPU while it waits for Redis.
         """
         await asyncio.sleep(0)  # jobs that were claimed just now enter first
         while len(self._starting) > 1:

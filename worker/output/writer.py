@@ -45,7 +45,7 @@ _MAX_BUFFERED_EVENTS = 512
 _REFUSAL_LABELS: dict[type, str] = {Fenced: "fenced", StreamClosed: "closed", StreamGap: "gap"}
 #: Events that show content to a reader.
 _CONTENT = (TextDelta, ReasoningDelta, ToolInputStart, ToolInputAvailable)
-#: Events that show nothing to a reader. Another event follows soon, so both are written together.
+#: Events that show nothing to a reader. Another event follows soon, so one append writes both.
 _BOUNDARIES = (StartStep, FinishStep, TextEnd)
 #: Answers pause while Redis is unreachable, so the delay stays short.
 _MAX_RETRY_SECONDS = 1.0
@@ -245,7 +245,7 @@ class RunWriter:
         return self._refusal
 
     def write(self, event: StreamEvent) -> None:
-        """Buffer an event. It is written as soon as possible, a boundary with the next event.
+        """Buffer an event. A boundary is written with the next event, others as soon as possible.
 
         Raises:
             StreamError: if the stream refused an earlier event, or this process cannot write.

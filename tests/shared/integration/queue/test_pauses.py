@@ -229,7 +229,7 @@ async def test_many_deferred_runs_start_in_fair_order(redis: Redis) -> None:
 
 
 async def add_deferred(simulation: QueueSimulation, count: int) -> list[str]:
-    """Add deferred runs that are due by their time, each of another owner."""
+    """Add deferred runs of different owners that have become due."""
     redis, deferred = simulation.redis, list[str]()
     for number in range(count):
         owner, chat = f"owner-{number}", f"chat-{number}"

@@ -15,7 +15,7 @@ from tests.support.stream_harness import redis_harness
 
 
 class _OvertakenFinalizer(RunFinalizer):
-    """A worker takes over the run at the moment in which it is ended for the first time."""
+    """A worker takes over the run during the first try to end it."""
 
     def __init__(self, stream: EventStream, ended_runs: EndedRuns) -> None:
         super().__init__(stream, ended_runs)
