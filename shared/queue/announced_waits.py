@@ -27,12 +27,10 @@ _LATE_PART = 0.11
 
 #: A Lua function that requires `FAIR_QUEUE`. It compares the announced wait of a claimed job with
 #: the real one, and adapts the margin of the queue's forecast for its kind. It returns the
-#: announced seconds and the real milliseconds as `<shortest> <longest> <real>`, or '' if no wait
-#: was announced.
+#: announced seconds and the real milliseconds as `<shortest> <longest> <real>`, or '' if the stored
+#: text is invalid.
 CHECK_ANNOUNCED_WAIT = f"""
-local function check_announced_wait(queue, id, now)
-  local announced = redis.call('HGET', fair_job_of(id), 'announced')
-  if not announced then return '' end
+local function check_announced_wait(queue, id, announced, now)
   redis.call('HDEL', fair_job_of(id), 'announced')
   local at, shortest, longest, kind = string.match(announced, '(%d+) (%d+) (%d+) (%a+)')
   if not at then return '' end

@@ -112,7 +112,7 @@ local function claim_next(queue)
   redis.call('ZADD', queue, now + lease_ms, id)
   redis.call('SET', lease_prefix .. id, worker_id, 'PX', lease_ms)
   local announced = record_claim(queue, id, score, now, rate, background_share)
-  announced = announced and check_announced_wait(queue, id, now)
+  announced = announced and check_announced_wait(queue, id, announced, now)
   claimed[#claimed + 1] = {queue, id, payload_of(id), announced or ''}
 end
 for _ = 1, count do
