@@ -188,7 +188,7 @@ class AgentEngine:
     def _capabilities(self, job: RunChat) -> list[AgentCapability[AgentRun]] | None:
         """Deny calls that require an approval if the client cannot request it.
 
-        Capabilities take time in each run, so agents without tools of their own have none.
+        Capabilities take time in each run, so agents that define no tools have none.
         """
         if job.approvals or not any(map(_may_have_tools, self.agent.toolsets)):
             return None

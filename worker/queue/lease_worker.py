@@ -94,7 +94,7 @@ class LeaseWorker(Worker):
         )
         self._functions = functions
         self._id = worker_id
-        #: Has a limit of its own, so that renewals do not wait for the calls of the jobs.
+        #: Has a separate limit, so that renewals do not wait for the calls of the jobs.
         self._redis = BoundedClient(
             cast("Redis", redis), max_calls=redis.connection_pool.max_connections
         )

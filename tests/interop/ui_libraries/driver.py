@@ -34,7 +34,7 @@ class Shown(BaseModel):
 async def play(
     library: Library, transport: Transport, scenario: Scenario, **options: object
 ) -> Shown:
-    """Run a scenario in a process of its own, and return what the page shows at the end."""
+    """Run a scenario in a separate process, and return what the page shows at the end."""
     command = json.dumps(
         {"library": library, "transport": transport, "scenario": scenario, **options}
     )

@@ -208,7 +208,7 @@ def _finish_reason(value: object) -> Any:  # noqa: ANN401  (more values than the
 
 
 def _usage(chunk: _Object, choices: list[_Object]) -> CompletionUsage | None:
-    """Find the usage of a chunk. Groq and Moonshot AI report it in fields of their own."""
+    """Find the usage of a chunk. Groq and Moonshot AI report it in other fields."""
     for source in (chunk, _fields(chunk.get("x_groq")), *choices):
         if usage := _fields(source.get("usage")):
             return _completion_usage(usage)

@@ -114,7 +114,7 @@ def _openrouter(model: str) -> PydanticProfile | None:
 
 
 def _converted(families: ModelFamilies) -> ModelFamilies:
-    """Use the JSON Schema conversion of OpenAI's format for families with an API of their own."""
+    """Use the JSON Schema conversion of OpenAI's format for families with a separate API."""
 
     def profile(model: str) -> PydanticProfile:
         return merge_profile(

@@ -1,7 +1,7 @@
 """Hides agents of packages that are installed in this environment.
 
 Python imports this module at its start, because its folder is in PYTHONPATH. Packages that a test
-installs in a folder of its own remain visible.
+installs in a separate folder remain visible.
 """
 
 import importlib.metadata
