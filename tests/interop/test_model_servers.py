@@ -124,7 +124,7 @@ async def test_unknown_question_fails_with_a_code(servers: ModelServers, model: 
 
 
 async def test_models_of_the_servers_are_listed(servers: ModelServers) -> None:
-    async with httpx.AsyncClient(base_url=servers.api.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=servers.api.url, timeout=60, trust_env=False) as client:
 
         async def listed() -> set[str]:
             models = (await client.get("/models")).raise_for_status().json()["models"]

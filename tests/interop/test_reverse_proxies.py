@@ -148,7 +148,7 @@ async def test_head_of_a_stream_ends_at_once(
 
     async with sse.ask(f"{proxy.url}/chat", name, model=name) as stream:
         await stream.until("text-delta")
-        async with httpx.AsyncClient(verify=False) as client:
+        async with httpx.AsyncClient(verify=False, timeout=60) as client:
             response = await client.head(f"{proxy.url}/chat/{name}/stream")
         assert response.headers["content-type"].startswith("text/event-stream")
         await system.upstream.release(name)

@@ -139,7 +139,7 @@ function found(selector) {
 }
 
 async function untilTrue(condition) {
-  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(5)) {
+  for (const end = Date.now() + 90_000; Date.now() < end; await sleep(5)) {
     const result = condition();
     if (result) return result;
   }

@@ -51,6 +51,6 @@ def _run(name: str, *arguments: str) -> str:
     node.install(FOLDER)
     build_client()
     command = [node.path, FOLDER / name, *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout.splitlines()[-1]

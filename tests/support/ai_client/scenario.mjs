@@ -37,7 +37,7 @@ export class Scenario {
   }
 
   async run() {
-    const late = AbortSignal.timeout(this.#command.timeout_ms ?? 60_000);
+    const late = AbortSignal.timeout(this.#command.timeout_ms ?? 150_000);
     const expired = new Promise((_, reject) => {
       late.addEventListener('abort', () => reject(late.reason), { once: true });
     });

@@ -16,7 +16,7 @@ async def check_stored_message(ai: AiClient, api: str, chat: str) -> None:
 
 
 async def read_stored_message(url: str) -> Json:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
 
         async def read() -> Json | None:
             response = await http.get(url)

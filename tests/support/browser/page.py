@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.support.browser.chromium import find_chromium
 
-_SECONDS = 30
+_SECONDS = 60
 #: Replaces itself with the browser, which expects the protocol's pipes as descriptors 3 and 4.
 _EXEC = """
 import os, sys
@@ -28,7 +28,7 @@ _DOCUMENT = "document.documentElement.outerHTML"
 
 
 def rendered_document(url: str, *marks: str) -> str:
-    """Return the page's HTML as soon as it contains all marks, or after 30 seconds."""
+    """Return the page's HTML as soon as it contains all marks, or after a minute."""
     with open_browser() as browser:
         page = browser.open(url)
         deadline = time.monotonic() + _SECONDS

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.support.browser.page import Browser
 
-_SECONDS = 30
+_SECONDS = 60
 _DOMAINS = ("Page", "Runtime", "Log", "Network", "Audits")
 
 
@@ -22,6 +22,7 @@ class Window:
         for domain in _DOMAINS:
             self.call(f"{domain}.enable")
         self.set_always_visible(always_visible=True)
+        self.set_color_scheme("")
 
     def call(self, method: str, **params: object) -> dict[str, Any]:
         return self._browser.call(method, self._session, **params)
@@ -38,8 +39,12 @@ class Window:
         self.call("Emulation.setDeviceMetricsOverride", **metrics)
 
     def set_color_scheme(self, scheme: str) -> None:
-        """Emulate a system that prefers the `light` or `dark` scheme."""
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        """Emulate a system that prefers the `light` or `dark` scheme, or none.
+
+        It also prefers no animations: an element that moves can be missed by a click.
+        """
+        preferences = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in preferences.items()]
         self.call("Emulation.setEmulatedMedia", features=features)
 
     def visit(self, url: str) -> None:

@@ -126,7 +126,7 @@ async def approval_system(
 
 
 async def clerk_is_listed(api: Api) -> bool:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         listed = (await client.get(f"{api.url}/agents")).json()["agents"]
     return "clerk" in [agent["name"] for agent in listed]
 

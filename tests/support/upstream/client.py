@@ -118,7 +118,9 @@ class Upstream:
                 process.kill()
 
     async def _call(self, method: str, path: str, body: Any = None) -> Any:
-        async with httpx.AsyncClient(base_url=self.url, verify=False, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=self.url, timeout=60, verify=False, trust_env=False
+        ) as client:
             response = await client.request(method, path, json=body)
         if response.is_error:
             raise RuntimeError(f"{method} {path}: {response.status_code} {response.text}")

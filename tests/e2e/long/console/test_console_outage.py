@@ -92,7 +92,7 @@ async def wait_for_response(window: Window, path: str, status: int) -> None:
             for response in responses
         )
 
-    await until(received, seconds=30)
+    await until(received, seconds=60)
 
 
 async def test_response_without_events_is_a_lost_connection(
@@ -112,7 +112,7 @@ async def test_response_without_events_is_a_lost_connection(
     with open_window(browser) as window:
         window.call("Fetch.enable", patterns=[{"urlPattern": "*/ops/stream"}])
         window.visit(f"{workerless.apis[0].url}/ops")
-        await until(reports_lost_connection, seconds=30)
+        await until(reports_lost_connection, seconds=60)
         window.call("Fetch.disable")
         window.wait_for_text("Live", ".connection")
 
