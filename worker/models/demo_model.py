@@ -64,7 +64,7 @@ EXAMPLE_SHOWN = (
     f"That was the demo model's example. A real model would fill it with your data. {SETUP}"
 )
 
-MAX_COUNT = 2000
+MAX_COUNT = 5000
 MAX_QUOTE_CHARS = 200
 MAX_TITLE_WORDS = 6
 

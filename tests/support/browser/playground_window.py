@@ -12,6 +12,9 @@ from tests.support.browser.page import Browser
 from tests.support.browser.window import Window, open_window
 from tests.support.system.dev import until
 
+#: An answer of this many numbers takes longer than a test.
+LONG = 5000
+_HTTP_SECONDS = 60
 _ANSWERS = "[...document.querySelectorAll('.message.assistant')]"
 _SUMMARIES = "[...document.querySelectorAll('.recording')].map(run => run.dataset.summary)"
 
@@ -101,19 +104,27 @@ class PlaygroundWindow:
 
     def kill_worker(self, chat: str) -> bool:
         """Kill the worker of the chat's run, as the button does. Returns whether there is one."""
-        return httpx.post(f"{self.url}/playground/kill-worker?chat={quote(chat)}").is_success
+        url = f"{self.url}/playground/kill-worker?chat={quote(chat)}"
+        return httpx.post(url, timeout=_HTTP_SECONDS).is_success
 
     def stop(self, chat: str) -> None:
         """Stop the answer that is being written, and keep the queued messages."""
-        httpx.post(f"{self.url}/chat/{quote(chat)}/stop").raise_for_status()
+        url = f"{self.url}/chat/{quote(chat)}/stop"
+        httpx.post(url, timeout=_HTTP_SECONDS).raise_for_status()
 
     def wait_until_ended(self, chat: str) -> None:
         """Wait until no run of the chat is live."""
-        until(lambda: chat not in httpx.get(f"{self.url}/chats?state=live").text)
+        until(lambda: chat not in self.live_chats())
+
+    def live_chats(self) -> list[str]:
+        """Return the chats that have a live run."""
+        response = httpx.get(f"{self.url}/chats?state=live", timeout=_HTTP_SECONDS)
+        return [chat["id"] for chat in response.raise_for_status().json()["chats"]]
 
     def stored_message(self, chat: str) -> dict[str, Any]:
         """Return the newest answer as the server has stored it."""
-        response = httpx.get(f"{self.url}/chat/{quote(chat)}/message")
+        url = f"{self.url}/chat/{quote(chat)}/message"
+        response = httpx.get(url, timeout=_HTTP_SECONDS)
         assert response.status_code == 200, response.text
         return response.json()
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.browser.playground_window import PlaygroundWindow
+from tests.support.browser.playground_window import LONG, PlaygroundWindow
 
 FOCUSED = "document.activeElement"
 LABEL = f"{FOCUSED}.getAttribute('aria-label') ?? {FOCUSED}.innerText.trim().split('\\n')[0]"
@@ -74,7 +74,7 @@ def test_enter_sends_and_shift_enter_breaks_the_line(page: PlaygroundWindow) -> 
 
 
 def test_answer_is_stopped_with_the_keyboard(page: PlaygroundWindow) -> None:
-    ask(page, "Count to 2000")
+    ask(page, f"Count to {LONG}")
     page.wait_for_answer("10,")
     tab_to(page, ".composer button.danger")
     page.window.press("Enter")

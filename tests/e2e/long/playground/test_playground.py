@@ -8,15 +8,18 @@ import pytest
 from tests.support.browser.accessibility import accessibility_violations
 from tests.support.browser.page import Browser
 from tests.support.browser.playground_window import (
+    LONG,
     PlaygroundWindow,
     conversation,
     counted,
     open_playground,
 )
 from tests.support.browser.window import open_window
-from tests.support.system.dev import Dev
+from tests.support.system.dev import Dev, until
 
 SUMMARY = re.compile(r"(\d+) events, 0 lost, 0 repeated, digest verified")
+#: An answer of this many numbers takes eight seconds, so that a test can act meanwhile.
+MANY = 500
 KILL_BUTTON = "document.querySelector('.break-buttons .danger')"
 
 
@@ -47,13 +50,13 @@ def test_earlier_messages_are_not_replaced_during_an_answer(page: PlaygroundWind
     page.send("Count to 3")
     page.wait_for_summary()
     page.window.click(".message.user [aria-label=Edit]")
-    page.send("Count to 100")
+    page.send(f"Count to {MANY}")
     page.wait_for_answer("10,")
     assert page.window.evaluate("document.querySelector('[aria-label=Regenerate]')") is None
     page.window.evaluate("document.querySelector('.editor').requestSubmit()")
-    page.wait_for_answer(counted(100))
+    page.wait_for_answer(counted(MANY))
     page.window.wait_until("document.querySelector('.editor button:enabled.primary') !== null")
-    assert page.messages() == [counted(3), "Count to 100", counted(100)]
+    assert page.messages() == [counted(3), f"Count to {MANY}", counted(MANY)]
 
 
 def test_link_to_another_chat_opens_it(page: PlaygroundWindow, chat: str) -> None:
@@ -67,19 +70,19 @@ def test_link_to_another_chat_opens_it(page: PlaygroundWindow, chat: str) -> Non
 
 def test_answer_survives_a_killed_worker(page: PlaygroundWindow, chat: str, running: Dev) -> None:
     killed = running.child("mamba worker")
-    page.send("Count to 100")
+    page.send(f"Count to {MANY}")
     page.wait_for_answer("10,")
     page.break_it("Kill the worker")
     page.wait_for_entry("was killed (SIGKILL)")
     page.wait_for_entry("Attempt 2 continues at event")
-    check_whole(page, chat, 100)
+    check_whole(page, chat, MANY)
     assert running.child("mamba worker") != killed
     assert page.window.errors() == []
 
 
 def test_break_buttons_do_not_move_during_an_answer(page: PlaygroundWindow) -> None:
     before = page.break_button_positions()
-    page.send("Count to 300")
+    page.send(f"Count to {MANY}")
     page.wait_for_answer("10,")
     page.window.wait_until(f"{KILL_BUTTON}.disabled === false")
     assert page.break_button_positions() == before
@@ -90,58 +93,65 @@ def test_break_buttons_do_not_move_during_an_answer(page: PlaygroundWindow) -> N
 
 def test_answer_survives_a_restarted_api(page: PlaygroundWindow, chat: str, running: Dev) -> None:
     before = running.child("mamba api")
-    page.send("Count to 300")
+    page.send(f"Count to {MANY}")
     page.wait_for_answer("10,")
     page.break_it("Restart the API")
     page.wait_for_entry("Reconnected with cursor 1-")
-    check_whole(page, chat, 300)
+    check_whole(page, chat, MANY)
     assert running.child("mamba api") != before
 
 
 def test_answer_survives_a_cut_connection(page: PlaygroundWindow, chat: str) -> None:
-    page.send("Count to 150")
+    page.send(f"Count to {MANY}")
     for text in ("10,", "60,"):
         page.wait_for_answer(text)
         page.break_it("Cut my connection")
     page.wait_for_entry("Reconnected with cursor 1-")
-    check_whole(page, chat, 150)
+    check_whole(page, chat, MANY)
 
 
 def test_answer_survives_ten_seconds_offline(page: PlaygroundWindow, chat: str) -> None:
-    page.send("Count to 150")
+    page.send(f"Count to {MANY}")
     page.wait_for_answer("10,")
     page.break_it("Go offline for 10 s")
     page.window.wait_for_text("Offline", ".chat-bar")
     page.wait_for_entry("Reconnected with cursor 1-")
-    check_whole(page, chat, 150)
+    check_whole(page, chat, MANY)
 
 
 def test_second_tab_shows_the_same_answer(
     page: PlaygroundWindow, chat: str, browser: Browser, url: str
 ) -> None:
-    page.send("Count to 200")
+    page.send(f"Count to {MANY}")
     page.wait_for_answer("10,")
     page.window.set_always_visible(always_visible=False)
     with open_playground(browser, url, chat) as second:
-        check_whole(second, chat, 200)
+        check_whole(second, chat, MANY)
         assert second.window.evaluate("document.querySelectorAll('.message').length") == 2
     # A browser hides the first tab meanwhile, and a hidden page has no connection.
     page.window.call("Page.bringToFront")
-    check_whole(page, chat, 200)
+    check_whole(page, chat, MANY)
 
 
 def test_reloaded_page_shows_the_whole_answer(page: PlaygroundWindow, chat: str) -> None:
-    page.send("Count to 200")
+    page.send(f"Count to {MANY}")
     page.wait_for_answer("10,")
     page.open(chat)
     page.wait_for_entry("Replay of the stream from event 1.")
-    check_whole(page, chat, 200)
+    check_whole(page, chat, MANY)
 
 
 def test_page_reloaded_right_after_sending_shows_the_answer(
     page: PlaygroundWindow, chat: str
 ) -> None:
+    """The server has accepted the message, but the page has not received the response."""
+    page.window.call(
+        "Fetch.enable", patterns=[{"urlPattern": "*/chat", "requestStage": "Response"}]
+    )
     page.send("Count to 50")
+    until(lambda: page.window.events("Fetch.requestPaused"))
+    page.window.visit("about:blank")
+    page.window.call("Fetch.disable")
     page.open(chat)
     check_whole(page, chat, 50)
     assert page.messages() == conversation(50)
@@ -155,7 +165,7 @@ def test_answer_survives_a_failing_model(page: PlaygroundWindow, chat: str, fail
 
 
 def test_stop_ends_the_answer(page: PlaygroundWindow, chat: str) -> None:
-    page.send("Count to 2000")
+    page.send(f"Count to {LONG}")
     page.wait_for_answer("10,")
     page.window.click(".composer button", "Stop")
     page.window.wait_for_text("stopped", ".message.assistant footer")
@@ -251,7 +261,7 @@ def test_line_separator_in_an_event_is_read(page: PlaygroundWindow) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
-def test_page_meets_wcag_aa(page: PlaygroundWindow, scheme: str, width: int) -> None:
+def test_page_meets_wcag_aa(page: PlaygroundWindow, chat: str, scheme: str, width: int) -> None:
     window = page.window
     window.set_color_scheme(scheme)
     window.resize(width, 800)
@@ -271,10 +281,11 @@ def test_page_meets_wcag_aa(page: PlaygroundWindow, scheme: str, width: int) -> 
             violations += accessibility_violations(window)
             window.press("Escape")
     page.attach("note.txt", "A note")
-    page.send("Count to 300")
+    page.send(f"Count to {LONG}")
     page.send("Count to 3")
     window.wait_for_text("queued", ".queue")
     violations += accessibility_violations(window)
+    page.stop(chat)
     assert window.evaluate("document.documentElement.dataset.theme") == scheme
     assert violations == []
 

@@ -9,18 +9,19 @@ import pytest
 
 from tests.support.browser.page import Browser
 from tests.support.browser.playground_window import (
+    LONG,
     PlaygroundWindow,
     conversation,
     open_playground,
 )
 
-LONG = "Count to 2000"
+PROMPT = f"Count to {LONG}"
 
 
 @pytest.fixture
 def busy(page: PlaygroundWindow) -> PlaygroundWindow:
     """A tab that receives the long answer."""
-    page.send(LONG)
+    page.send(PROMPT)
     page.wait_for_answer("10,")
     return page
 
@@ -44,7 +45,7 @@ def check_messages(page: PlaygroundWindow, *lasts: int) -> None:
     page.wait_for_answer(f"{lasts[-1]}. Done.")
     page.window.wait_until("document.querySelector('.message.live, .queue') === null")
     prompt, stopped, *others = page.messages()
-    assert prompt == LONG
+    assert prompt == PROMPT
     assert stopped.startswith("The demo model counts: 1, 2, 3,")
     assert others == conversation(*lasts)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser.playground_window import PlaygroundWindow, counted
+from tests.support.browser.playground_window import LONG, PlaygroundWindow, counted
 from tests.support.chat_page.documented_code import FOLDER, documented_modules, write_project
 from web.client import build_client
 from web.node import find_node
@@ -34,7 +34,7 @@ def commands(page: PlaygroundWindow) -> list[str]:
 
 
 def test_shown_commands_resume_and_stop_the_answer(page: PlaygroundWindow) -> None:
-    page.send("Count to 2000")
+    page.send(f"Count to {LONG}")
     page.wait_for_answer("10,")
     _, resume, stop = commands(page)
     assert '"state":"cancelled"' in run(stop)
