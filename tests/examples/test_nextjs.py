@@ -42,6 +42,8 @@ SETTINGS = {
 }
 #: The style sheets are loaded, so buttons no longer move.
 LOADED = "document.readyState === 'complete'"
+#: The request that resumes the chat, which follows the first token, has a response.
+RESUMED = "performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/stream'))"
 #: Delays the requests that store messages, and records the order of the requests.
 DELAY_STORE = """
 (() => {
@@ -75,7 +77,7 @@ class NextApp:
         claims = valid_claims(sub=user)
         cookie = secret_token(claims, secret=SETTINGS["SESSION_SECRET"])
         cookies = {"session": cookie} if user else None
-        return httpx.AsyncClient(base_url=self.url, cookies=cookies)
+        return httpx.AsyncClient(base_url=self.url, cookies=cookies, timeout=60)
 
     def stored_messages(self, chat: str) -> list[list[str]]:
         """Return the role and the text of each message that the application has stored."""
@@ -90,11 +92,11 @@ class NextApp:
         async def probe() -> bool:
             return self.stored_messages(chat) == [*messages]
 
-        await until(probe, seconds=30)
+        await until(probe, seconds=60)
 
     async def erase_at_mamba(self, chat: str) -> None:
         """Delete the runs of a chat, as Mamba does at the end of the retention."""
-        async with httpx.AsyncClient(headers=mamba_headers("ann")) as client:
+        async with httpx.AsyncClient(headers=mamba_headers("ann"), timeout=60) as client:
             assert (await client.delete(f"{self.mamba.chat}/{chat}")).status_code == 204
 
     async def send_event(self, event_id: str, event: Json, body: Json | None = None) -> int:
@@ -213,6 +215,7 @@ async def test_answer_is_stored_although_the_page_was_closed(
 
 async def test_message_is_stored_before_it_is_sent(app: NextApp, page: DocumentedWindow) -> None:
     await app.mamba.upstream.script(MODEL, [[{"text": ["Hello"]}]])
+    await page.wait_until(RESUMED)
     await page.evaluate(DELAY_STORE)
     await page.send("Hi")
     await page.wait_for_text("Hello", ".assistant")
@@ -267,7 +270,7 @@ async def test_display_tool_is_stored_and_shown_again(
     await page.open()
     await page.wait_for_text("Lisbon", ".assistant h3")
     await page.send("More")
-    await page.wait_for_text("Here", ".user + .assistant:last-of-type")
+    await page.wait_for_text("Here", ".assistant:nth-of-type(4)")
     await app.until_stored(
         chat, ["user", "Hi"], ["user", "More"], ["assistant", "Here"], ["assistant", "Here"]
     )

@@ -21,6 +21,14 @@ from web.node import find_node
 
 FOLDER = Path(__file__).parent
 BUSY = "['submitted', 'streaming'].includes(page.chat.status)"
+#: The server has responded that the chat has no run. An earlier message would also be resumed.
+_RESUMED = (
+    "performance.getEntriesByType('resource').some(({ name, responseStatus }) =>"
+    " name.endsWith('/stream') && responseStatus === 204)"
+)
+#: A page that uses a new connection at once shows text within this time, also on a busy machine.
+#: A page that waits until the connection has been silent for too long needs 45 seconds.
+_MAX_PAUSE_MS = 10_000
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -82,7 +90,11 @@ class ChatWindow:
         self._address = address
 
     async def open(self) -> None:
-        """Load the page, or load it again."""
+        """Load the page of a new chat."""
+        await self.reload()
+        await self.until(_RESUMED)
+
+    async def reload(self) -> None:
         await _run(self.window.visit, "about:blank")
         await _run(self.window.visit, self._address)
         await self.until("window.page?.chat")
@@ -107,10 +119,11 @@ class ChatWindow:
         assert await self.evaluate("page.chat.error?.message ?? null") is None
         return await self.evaluate("page.chat.messages.at(-1)")
 
-    async def pause_ms(self, since: float) -> float:
-        """Return the time from `since` until the text grew."""
+    async def check_pause(self, since: float) -> None:
+        """Check that the text grew soon after `since`. It must have grown after that."""
         growth: list[list[float]] = await self.evaluate("page.growth")
-        return min(time for time, _ in growth if time > since) - since
+        pause = min(time for time, _ in growth if time > since) - since
+        assert pause < _MAX_PAUSE_MS
 
     async def now(self) -> float:
         return await self.evaluate("performance.now()")

@@ -108,7 +108,7 @@ async def test_file_reaches_the_model(
         await page.wait_for_text("Noted", ".assistant")
         await page.messages()
         await page.send("And now?")
-        await page.wait_for_text("Noted", ".user + .assistant:last-of-type")
+        await page.wait_for_text("Noted", ".assistant:nth-of-type(4)")
         await page.messages()
     first, second = await system.upstream.requests(name)
     assert "The canary is yellow." in str(first["body"]["messages"][-1])
@@ -273,7 +273,7 @@ async def test_requests_of_the_page_stop_and_delete_a_chat(
         assert await page.messages() == [["user", "Hi"], ["assistant", "Hel"]]
         assert (await read_stored_message(f"{system.chat}/{name}/message"))["role"] == "assistant"
         await page.evaluate(f"(async () => {{ {variables}; {delete} }})()")
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         assert (await client.get(f"{system.chat}/{name}/message")).status_code == 404
 
 
