@@ -50,7 +50,7 @@ async def write_answer(api_url: str, redis_url: str, chat: str, words: int = WOR
     """Start a run and write its answer word by word. Return the bytes of the text."""
     body = {"id": chat, "messages": [{"role": "user", "content": "Go"}]}
     async with (
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(timeout=60) as client,
         client.stream("POST", f"{api_url}/chat", json=body) as response,
     ):
         run_id = response.headers["x-run-id"]
@@ -77,7 +77,7 @@ async def replay(api: Api, valkey: Valkey, *, merged: bool = True) -> ReplayCost
     chat = f"replay-{merged}"
     text_bytes = await write_answer(api.url, valkey.url, chat)
     url, params = f"{api.url}/chat/{chat}/stream", {"merged": f"{merged}".lower()}
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         body = (await client.get(url, params=params)).content
         assert body.endswith(b"data: [DONE]\n\n")
         pids = (api.child.pid, valkey.child.pid)
