@@ -6,6 +6,7 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice, zip_longest
 from typing import Any
@@ -30,12 +31,14 @@ from tests.support.sse_client import (
     text,
 )
 from tests.support.upstream.conversation import text_of
+from tests.support.wait import until
 
 Json = dict[str, Any]
 
 _TERMINAL = ("finish", "abort", "error")
 _CHECKS_AT_ONCE = 8
 _UNAVAILABLE_SECONDS = 30.0
+_RELEASE_SECONDS = 30.0
 
 
 def _as_received(stored: Sequence[SseEvent], received: Sequence[SseEvent]) -> list[SseEvent]:
@@ -106,6 +109,11 @@ async def _for_each(
             await check(view)
 
     await asyncio.gather(*map(check_one, views))
+
+
+async def _is_empty(redis: Redis) -> bool:
+    """Whether no run is in the queue."""
+    return await redis.execute_command("ZCARD", keys.QUEUE) == 0
 
 
 class Checker:
@@ -207,6 +215,8 @@ class Checker:
             self._add("redis", f"{name.decode()} has no TTL")
         redis = self._deployment.storage.client()
         try:
+            with suppress(TimeoutError):  # a worker releases a job after the end of its stream
+                await until(partial(_is_empty, redis), seconds=_RELEASE_SECONDS)
             for name in await redis.execute_command("KEYS", keys.lease("*")):
                 self._add("redis", f"{name.decode()} is a lease of an ended run")
             if waiting := await redis.execute_command("ZCARD", keys.QUEUE):
