@@ -21,8 +21,6 @@ from tests.support.redis_sentinel import SentinelPair, open_sentinel_pair
 #: One server; a primary with a replica, by Sentinel; one server with a cluster for the streams.
 StorageKind = Literal["single", "sentinel", "cluster"]
 
-#: Long enough that a busy machine causes no failovers.
-_DOWN_AFTER_MS = 1000
 #: How long a replica lacks writes before its primary is killed, as a share of a fault's duration.
 _LAG = 1 / 8
 
@@ -125,8 +123,7 @@ async def open_storage(
 ) -> AsyncGenerator[Storage]:
     async with AsyncExitStack() as stack:
         if kind == "sentinel":
-            pair = open_sentinel_pair(folder, down_after_ms=_DOWN_AFTER_MS)
-            yield Storage(await stack.enter_async_context(pair))
+            yield Storage(await stack.enter_async_context(open_sentinel_pair(folder)))
             return
         server = Valkey(data=folder, env=clock.env if clock else None).start()
         stack.push_async_callback(_end, server)

@@ -128,9 +128,12 @@ async def open_replica_pair() -> AsyncGenerator[ReplicaPair]:
 
 @asynccontextmanager
 async def open_sentinel_pair(
-    folder: Path, *, down_after_ms: int = 300
+    folder: Path, *, down_after_ms: int = 1000
 ) -> AsyncGenerator[SentinelPair]:
-    """Start both servers, and a Sentinel that has discovered the replica."""
+    """Start both servers, and a Sentinel that has discovered the replica.
+
+    A shorter `down_after_ms` would cause failovers on a busy machine.
+    """
     async with open_replica_pair() as servers, AsyncExitStack() as stack:
         # A Sentinel requests the replicas from a primary at once, and then every ten seconds.
         sentinel = Sentinel(folder, servers.primary, down_after_ms).start()

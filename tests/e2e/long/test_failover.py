@@ -46,7 +46,7 @@ async def test_answer_survives_a_failover(
 
         later = f"{name}-later"
         await upstream.script(later, [[{"text": ["Well"]}]])
-        await until(lambda: _is_ready(sse, api))
+        await until(lambda: _is_ready(sse, api), seconds=60)
         assert text(await sse.answer(chat, later, model=later)) == "Well"
         assert worker.child.poll() is None
         assert '"redis.min_replicas_unset"' in worker.output

@@ -178,7 +178,7 @@ async def test_default_settings_send_no_wait(redis: Redis, valkey: Valkey) -> No
 async def test_failover_to_a_lagging_replica(tmp_path: Path, replicas: int) -> None:
     """What a client has seen survives. Without confirmation, the replica lacks some of it."""
     async with (
-        open_sentinel_pair(tmp_path, down_after_ms=1000) as pair,
+        open_sentinel_pair(tmp_path) as pair,
         open_confirming(pair.url, replicas=replicas) as stores,
         Subscriber(pair.url, name="test") as subscriber,
         GroupCommitter(stores.stream) as committer,
