@@ -36,7 +36,7 @@ SCRIPT: list[list[Json]] = [
 ]
 #: Concurrent requests of the test.
 _CLIENTS = 50
-_SECONDS = 60 + CHATS
+_SECONDS = 120 + 2 * CHATS
 #: More chats need more time between two kills to make progress.
 _PAUSE = max(1.0, CHATS / 250)
 #: Each kill ends the attempts of many runs.

@@ -85,9 +85,9 @@ async def test_each_ending_arrives_despite_failures_and_a_kill(
             await stream.until("text-delta")
             await sse.stop(system.chat, f"{name}-stopped")
             await stream.rest()
-        await until(lambda: _received(receiver, 6), seconds=30)
+        await until(lambda: _received(receiver, 6), seconds=60)
         await system.forward_time()
-        await until(lambda: _received(receiver, 8), seconds=30)
+        await until(lambda: _received(receiver, 8), seconds=60)
         await killed.kill()
 
         async def all_confirmed() -> bool:
