@@ -31,7 +31,8 @@ async def system() -> AsyncGenerator[InteropSystem]:
         stack.push_async_callback(stop_all, valkey)
         await start_all(valkey)
         api = Api(valkey.url, {"MAMBA_SERVER__HEARTBEAT_SECONDS": str(HEARTBEAT_SECONDS)})
-        worker = Worker(valkey.url, upstream.base_url)
+        # A worker that gets no processor time for some seconds keeps its leases.
+        worker = Worker(valkey.url, upstream.base_url, {"MAMBA_WORKER__LEASE_SECONDS": "60"})
         stack.push_async_callback(stop_all, api, worker)
         for process in (api, worker):
             await start_all(process)

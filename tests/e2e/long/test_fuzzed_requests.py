@@ -47,7 +47,7 @@ async def test_fuzzed_requests_get_only_documented_responses(
         f"{explored.apis[0].url}/openapi.json",
         *("--checks", CHECKS, "--phases", "examples,coverage,fuzzing"),
         *("--max-examples", "12", "--seed", "1", "--generation-deterministic"),
-        *("--request-timeout", "10", "--no-color"),
+        *("--request-timeout", "60", "--no-color"),
     ]
     found = await asyncio.to_thread(
         subprocess.run,

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 CHAT_COUNT = 200
 PAUSED: list[list[Json]] = [[{"text": ["Hel"]}, {"wait": True}, {"text": ["lo"]}]]
 
+#: The leases of a worker that gets no processor time for some seconds do not expire.
+LEASE_SECONDS = 60
 #: Connections of one process: a full default pool and the subscriber.
 CONNECTIONS = 16 + 1
 
@@ -27,7 +29,7 @@ async def test_one_worker_runs_200_chats_concurrently(
 ) -> None:
     await workerless.upstream.script(name, [[{"words": 20, "delay": 0.02}]])
 
-    async with workerless.start_workers():
+    async with workerless.start_workers(WORKER__LEASE_SECONDS=LEASE_SECONDS):
         urls = (workerless.chat, workerless.other_chat)
         asking = [sse.answer(urls[n % 2], f"{name}-{n}", model=name) for n in range(CHAT_COUNT)]
         answers = await asyncio.gather(*asking)
@@ -45,7 +47,10 @@ async def test_new_chat_is_not_blocked_by_200_running_chats(
     await workerless.upstream.script(name, PAUSED)
     await workerless.upstream.script(quick, [[{"text": ["At once"]}]])
 
-    async with workerless.start_workers(), _paused_chats(workerless, sse, name) as streams:
+    async with (
+        workerless.start_workers(WORKER__LEASE_SECONDS=LEASE_SECONDS),
+        _paused_chats(workerless, sse, name) as streams,
+    ):
         async with asyncio.timeout(20):
             check_whole(await sse.answer(workerless.chat, quick, model=quick))
 
@@ -64,7 +69,10 @@ async def test_no_idle_worker_takes_most_of_a_burst(
 ) -> None:
     await workerless.upstream.script(name, PAUSED)
 
-    async with workerless.start_workers(workers), workerless.redis() as redis:
+    async with (
+        workerless.start_workers(workers, WORKER__LEASE_SECONDS=LEASE_SECONDS),
+        workerless.redis() as redis,
+    ):
         # How many runs a worker claims depends on the number of workers.
         await until(lambda: _are_registered(redis, workers))
         async with _paused_chats(workerless, sse, name, chats) as streams:
