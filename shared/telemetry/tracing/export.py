@@ -81,7 +81,7 @@ class RedactingExporter(SpanExporter):
                 self._failed.clear()
                 log.info("tracing.export_recovered", message="Trace export recovered")
         else:
-            self._fail(kinds[0] if kinds else "timeout", len(spans))
+            self._fail(kinds[0] if kinds else "no success in time", len(spans))
         return result
 
     def shutdown(self) -> None:
