@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from pydantic_ai import UsageLimits
 from pydantic_ai.messages import AgentStreamEvent, ModelMessage
 from pydantic_ai.models import Model
@@ -39,6 +39,20 @@ class UsageSummary(NamedTuple):
 
     usage: RunUsage
     model: str
+
+
+class AttemptUsage(NamedTuple):
+    """What one attempt has stored, and the model that answered it last, if one has."""
+
+    usage: RunUsage
+    model: str | None
+
+    @classmethod
+    def parse(cls, stored: str | None) -> Self:
+        """Parse what `UsageMeter` has stored. Nothing, or invalid JSON, is no usage."""
+        with suppress(ValueError):
+            return cls(_usage.validate_json(stored or "{}"), from_json(stored or "{}").get("model"))
+        return cls(RunUsage(), None)
 
 
 class UsageMeter:
@@ -77,7 +91,7 @@ class UsageMeter:
         #: attempt can leave both.
         self._is_open = attempt > 1 and budget is not None and budget.counts
         #: What earlier attempts have stored, once it has been read. They can no longer change it.
-        self._earlier: Mapping[int, str] | None = None if attempt > 1 else {}
+        self._earlier: Sequence[AttemptUsage] | None = None if attempt > 1 else ()
         #: Whether that has been counted.
         self._are_earlier_counted = attempt == 1
         #: The running model request, if its usage counts against a budget.
@@ -94,9 +108,8 @@ class UsageMeter:
         limited = limits.has_token_limits() or limits.cost_limit is not None
         runs = [*self._continues, *([self._run_id] if self._attempt > 1 else [])]
         for run_id in runs if limited else ():
-            for text in (await self._runs.usages(run_id)).values():
-                with suppress(ValidationError):
-                    self._before.incr(_usage.validate_json(text))
+            for stored in (await self._runs.usages(run_id)).values():
+                self._before.incr(AttemptUsage.parse(stored).usage)
         self._before.requests = sum(step.finished or bool(step.calls) for step in transcript.steps)
         self._counted = self._before + RunUsage()  # a copy: `incr` changes its object
         if self._is_open and self._budget is not None:
@@ -176,7 +189,7 @@ class UsageMeter:
             if is_counted or time.monotonic() >= give_up_at:
                 break
             await asyncio.sleep(backoff.failed())
-        return self._summary(earlier or {})
+        return self._summary(earlier or ())
 
     def record(self, usage: RunUsage, answered_by: str | None = None) -> None:
         """Record the usage so far in the metrics, and store it with the next events."""
@@ -204,32 +217,29 @@ class UsageMeter:
         self._store(to_json(stored).decode())
         return used
 
-    def _summary(self, earlier: Mapping[int, str]) -> UsageSummary:
+    def _summary(self, earlier: Sequence[AttemptUsage]) -> UsageSummary:
         usage, model = self.used, self._model
-        for number in range(1, self._attempt):
-            with suppress(ValueError):
-                stored = earlier.get(number, "{}")
-                usage.incr(_usage.validate_json(stored))
-                model = from_json(stored).get("model") or model
+        for attempt in earlier:
+            usage.incr(attempt.usage)
+            model = attempt.model or model
         return UsageSummary(usage, self._answered_by or model)
 
-    async def _read_earlier(self) -> Mapping[int, str] | None:
-        """Return what earlier attempts have stored, by number, or None if Redis does not reply."""
+    async def _read_earlier(self) -> Sequence[AttemptUsage] | None:
+        """Return what earlier attempts have stored, in order, or None if Redis does not reply."""
         if self._earlier is None:
             with suppress(*REDIS_UNAVAILABLE, RedisError):
-                self._earlier = await self._runs.usages(self._run_id)
+                stored = await self._runs.usages(self._run_id)
+                numbers = range(1, self._attempt)
+                self._earlier = [AttemptUsage.parse(stored.get(number)) for number in numbers]
         return self._earlier
 
     async def _count_earlier_attempts(self, budget: RunBudget) -> None:
         """Count what earlier attempts have stored: what this run will report. Best effort."""
-        if self._are_earlier_counted or (stored := await self._read_earlier()) is None:
+        if self._are_earlier_counted or (earlier := await self._read_earlier()) is None:
             return
         is_counted = True
-        for number in range(1, self._attempt):
-            usage = RunUsage()
-            with suppress(ValueError):
-                usage = _usage.validate_json(stored.get(number, "{}"))
-            is_counted &= await budget.count_earlier(number, usage)
+        for number, attempt in enumerate(earlier, 1):
+            is_counted &= await budget.count_earlier(number, attempt.usage)
         self._are_earlier_counted = is_counted
 
 
