@@ -104,8 +104,10 @@ def _words(raw: bytes) -> int:
     events = [json.loads(line[6:]) for line in lines if line.startswith('data: {"')]
     text = "".join(e["delta"] for e in events if e["type"] == "text-delta")
     words = [word.partition("@")[0] for word in text.split()]
-    if words != [f"w{n}" for n in range(len(words))]:
-        raise ValueError("words are lost or out of order")
+    for number, word in enumerate(words):
+        if word != f"w{number}":
+            around = " ".join(words[max(0, number - 3) : number + 3])
+            raise ValueError(f"word {number} of {len(words)} is lost or out of order: {around}")
     return len(words)
 
 
