@@ -5,7 +5,7 @@ the tools as further events, and enforces the agent's limits over all attempts o
 """
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,8 +22,14 @@ from pydantic_ai import (
     UsageLimits,
 )
 from pydantic_ai.capabilities import AgentCapability, HandleDeferredToolCalls
+from pydantic_ai.messages import (
+    AgentStreamEvent,
+    FunctionToolCallEvent,
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+)
 from pydantic_ai.messages import FinishReason as ModelFinishReason
-from pydantic_ai.messages import FunctionToolCallEvent, ModelMessage, ModelRequest, ModelResponse
 from pydantic_ai.models import Model
 from pydantic_ai.run import AgentRun as AgentIteration
 from pydantic_ai.toolsets import AbstractToolset
@@ -39,7 +45,7 @@ from worker.agents.history import model_messages
 from worker.agents.resume import ResumePoint, merge_continued_step, merge_split_step, resume_point
 from worker.agents.usage import UsageMeter
 from worker.models.registry import ModelRegistry
-from worker.models.stream_timeouts import StreamTimeouts, with_timeouts
+from worker.models.stream_timeouts import StreamTimeouts, TimedEvents, with_timeouts
 from worker.output.event_mapper import EventMapper
 from worker.output.writer import RunWriter
 from worker.tools.client import ClientToolset
@@ -263,13 +269,32 @@ class _StepWriter:
         await self._meter.start_request([*history, node.request], iteration.ctx.deps.model)
         self._mapper.start_step()
         self._on_prepared()
-        async with with_timeouts(node.stream(iteration.ctx), self._timeouts) as events:
-            async for event in events:
-                self._mapper.on_model_event(event)
-                await self._writer.wait_for_capacity()
-                if self._meter.estimates:
-                    await self._meter.observe(event)
+        waiting: TimedEvents[AgentStreamEvent] | None = None
+
+        def may_shorten() -> bool:
+            if waiting is not None:
+                waiting.extend()
+            return self._writer.has_capacity
+
+        with ExitStack() as offer:
+            if self._may_shorten(iteration):
+                offer.enter_context(self._mapper.new_shortcut(may_shorten).offer())
+            async with with_timeouts(node.stream(iteration.ctx), self._timeouts) as waiting:
+                async for event in waiting:
+                    self._mapper.on_model_event(event)
+                    await self._writer.wait_for_capacity()
+                    if self._meter.estimates:
+                        await self._meter.observe(event)
         self._mapper.end_response()
+
+    def _may_shorten(self, iteration: AgentIteration[Any, Any]) -> bool:
+        """Return whether text may be written before pydantic-ai has handled it.
+
+        A budget counts each event, and capabilities can change events.
+        """
+        capability = iteration.ctx.deps.root_capability
+        changes = capability.has_wrap_run_event_stream or capability.has_on_event
+        return not (self._meter.estimates or changes)
 
     async def _write_tool_results(
         self, node: CallToolsNode[Any, Any], iteration: AgentIteration[Any, Any]

@@ -50,7 +50,7 @@ def timeouts_of(settings: Settings, model: str) -> StreamTimeouts:
 @asynccontextmanager
 async def with_timeouts(
     stream: AbstractAsyncContextManager[AsyncIterable[_T]], timeouts: StreamTimeouts
-) -> AsyncGenerator[AsyncIterator[_T]]:
+) -> AsyncGenerator["TimedEvents[_T]"]:
     """Open a model's stream, and cancel it if an event does not arrive in time.
 
     Raises:
@@ -60,7 +60,7 @@ async def with_timeouts(
     deadline = _Deadline(asyncio.timeout(timeouts.first_token), timeouts.silence)
     try:
         async with deadline.timeout, stream as events:
-            yield _TimedEvents(aiter(events), deadline)
+            yield TimedEvents(aiter(events), deadline)
     except TimeoutError:
         if deadline.timeout.expired():
             raise (SilenceTimeout if deadline.first_event_seen else FirstTokenTimeout) from None
@@ -84,11 +84,15 @@ class _Deadline:
 
 
 @dataclass(slots=True)
-class _TimedEvents(Generic[_T]):
+class TimedEvents(Generic[_T]):
     """Applies the deadline only while it waits for an event."""
 
     events: AsyncIterator[_T]
     deadline: _Deadline
+
+    def extend(self) -> None:
+        """Start the current wait again, because the model has sent something."""
+        self.deadline.start()
 
     def __aiter__(self) -> Self:
         return self

@@ -22,6 +22,7 @@ from pydantic_ai.messages import (
 from shared.streams.events import FinishStep, SourceUrl, StartStep, StreamEvent
 from shared.streams.transcript import Transcript
 from worker.models.chat.extras import citations_of
+from worker.models.transport.text_shortcut import TextShortcut
 from worker.output.provider_metadata import metadata_of
 from worker.output.text_parts import TextParts
 from worker.output.tool_calls import ToolCalls
@@ -46,6 +47,7 @@ class EventMapper:
         #: Whether the open step has complete calls: the next model request starts another step.
         self._step_has_calls = transcript.step_open and bool(transcript.steps[-1].calls)
         self._texts = TextParts(transcript, emit)
+        self._shortcut = TextShortcut(self._texts.add_text)
         self._calls = ToolCalls(transcript, emit)
 
     def start_step(self) -> None:
@@ -57,6 +59,13 @@ class EventMapper:
             self._step_open = True
         self._texts.start_response()
         self._calls.start_response()
+
+    def new_shortcut(self, may_write: Callable[[], bool]) -> TextShortcut:
+        """Return the shortcut for the text of the next response. It writes while `may_write`."""
+        self._shortcut = TextShortcut(
+            lambda part, text: may_write() and self._texts.add_text(part, text)
+        )
+        return self._shortcut
 
     def end_response(self) -> None:
         """Complete a model response: end what an earlier attempt left open."""
@@ -82,13 +91,21 @@ class EventMapper:
     def on_model_event(self, event: AgentStreamEvent) -> None:
         match event:
             case PartStartEvent(index=index, part=TextPart(content=text)):
+                text = self._shortcut.unwritten(index, text, starts=True)
                 self._texts.start_text(index, text)
+                return
+            case PartDeltaEvent(index=index, delta=TextPartDelta(content_delta=text)):
+                self._texts.add_text(index, self._shortcut.unwritten(index, text))
+                return
+            case PartStartEvent() | PartDeltaEvent() | PartEndEvent():
+                self._shortcut.close()
+            case _:
+                return
+        match event:
             case PartStartEvent(index=index, part=ThinkingPart(content=text)):
                 self._texts.start_reasoning(index, text)
             case PartStartEvent(index=index, part=ToolCallPart() as call):
                 self._calls.start(index, call)
-            case PartDeltaEvent(index=index, delta=TextPartDelta(content_delta=text)):
-                self._texts.add_text(index, text)
             case PartDeltaEvent(index=index, delta=ThinkingPartDelta(content_delta=text)):
                 self._texts.add_reasoning(index, text)
             case PartDeltaEvent(index=index, delta=ToolCallPartDelta(args_delta=args)):

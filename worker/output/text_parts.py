@@ -63,9 +63,13 @@ class TextParts:
         self._emit(ReasoningStart(id=reasoning_id))
         self.add_reasoning(index, text)
 
-    def add_text(self, index: int, text: str) -> None:
-        if text and (text_id := self._texts.get(index)) is not None:
+    def add_text(self, index: int, text: str) -> bool:
+        """Add to an open text part. Returns False if there is none."""
+        if (text_id := self._texts.get(index)) is None:
+            return False
+        if text:
             self._emit(TextDelta(id=text_id, delta=text))
+        return True
 
     def add_reasoning(self, index: int, text: str | None) -> None:
         if text and (reasoning_id := self._reasonings.get(index)) is not None:

@@ -244,6 +244,12 @@ class RunWriter:
         """Why the attempt can no longer write, or None if it can."""
         return self._refusal
 
+    @property
+    def has_capacity(self) -> bool:
+        """Whether `write` and `wait_for_capacity` would return at once."""
+        is_full = len(self._kept) + len(self._buffer) > _MAX_BUFFERED_EVENTS
+        return self._refusal is None and self._bytes <= self._max_bytes and not is_full
+
     def write(self, event: StreamEvent) -> None:
         """Buffer an event. A boundary is written with the next event, others as soon as possible.
 

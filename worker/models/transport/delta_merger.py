@@ -65,15 +65,15 @@ def plain_delta(event: bytes) -> PlainDelta | None:
             return None
 
 
-def merge_plain(deltas: list[PlainDelta]) -> Iterator[_Object]:
-    """Yield the chunks of deltas, merged where the same text continues."""
+def merge_plain(deltas: list[PlainDelta]) -> Iterator[PlainDelta]:
+    """Yield the deltas, merged where the same text continues."""
     start = 0
     for end in range(1, len(deltas) + 1):
         if end < len(deltas) and deltas[end].key == deltas[start].key:
             continue
         last = deltas[end - 1]
         last.holder[last.field] = "".join(delta.text for delta in deltas[start:end])
-        yield last.chunk
+        yield last
         start = end
 
 

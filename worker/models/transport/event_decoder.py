@@ -26,6 +26,7 @@ from worker.models.transport.event_lines import (
     is_field,
 )
 from worker.models.transport.growing_text import GrowingText, JsonChecker
+from worker.models.transport.text_shortcut import take_shortcut
 from worker.models.transport.unusable_response import UnusableResponse, unusable, unusable_chunk
 
 _FINISH_REASON = re.compile(r'"finish_reason": ?"[^"]')
@@ -51,6 +52,7 @@ class AnswerDecoder:
         self._lines = LineSplitter()
         self._event = EventParser()
         self._json = JsonChecker()
+        self._shortcut = take_shortcut()
         self._complete = self._has_events = False
         #: Whether the server has sent a part of an answer, or an error.
         self._recognized = False
@@ -72,6 +74,8 @@ class AnswerDecoder:
                     for event in self._read(data):
                         yield event
                 for event in self._read_lines(b"\n\n"):
+                    yield event
+                for event in _events(self._shortcut.release()):
                     yield event
         except EventTooLarge:
             raise self._too_large() from None
@@ -97,13 +101,14 @@ class AnswerDecoder:
         yield from self._read_lines(rest)
 
     def _merge(self, deltas: list[PlainDelta]) -> Iterator[ServerSentEvent]:
-        for chunk in merge_plain(deltas):
+        for delta in merge_plain(deltas):
             self._recognized = self._has_events = True
-            yield _ParsedEvent(chunk)
+            yield from _events(self._shortcut.pass_delta(delta))
 
     def _read_lines(self, data: bytes) -> Iterator[ServerSentEvent]:
         for line in self._lines.feed(data):
             for event in self._add(line):
+                yield from _events(self._shortcut.interrupt())
                 yield self._json_event(event)
 
     def _json_event(self, data: str) -> ServerSentEvent:
@@ -205,6 +210,10 @@ async def _chain(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
     yield start
     async for data in rest:
         yield data
+
+
+def _events(deltas: Iterator[PlainDelta]) -> Iterator[ServerSentEvent]:
+    return (_ParsedEvent(delta.chunk) for delta in deltas)
 
 
 class _JsonEvent(ServerSentEvent):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,67 +14,48 @@ from pydantic_ai.messages import ModelMessagesTypeAdapter
 from shared.streams.events import Event, TextDelta, decode
 from shared.streams.transcript import Transcript
 from tests.support.fakes.chunks import CHUNK, JSON
+from tests.support.fakes.model_stream import FakeStream, fake_endpoint
 from worker.models.chat.chunk import parse_chunk
-from worker.models.endpoint import Endpoint
 from worker.models.run_failures import INTERNAL, failure_of
 from worker.output.event_mapper import EventMapper
 
 
-class FakeStream:
-    """Parses chunks as the client does."""
-
-    def __init__(self, chunks: Sequence[object]) -> None:
-        self._chunks = chunks
-
-    async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
-        for chunk in self._chunks:
-            yield parse_chunk(chunk)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
+async def parsed(chunks: Sequence[object]) -> AsyncIterator[ChatCompletionChunk]:
+    """Parse chunks as the client does."""
+    for chunk in chunks:
+        yield parse_chunk(chunk)
 
 
 async def run_agent(responses: Sequence[Sequence[object]]) -> list[Event]:
     """Run an agent on these streams. The last one repeats."""
-    endpoint = Endpoint("p", "http://localhost:9/v1")
     remaining = list(responses)
-    requests: list[Any] = []
-
-    async def create(**request: Any) -> FakeStream:
-        requests.append(request)
-        return FakeStream(remaining.pop(0) if len(remaining) > 1 else remaining[0])
-
-    setattr(endpoint.client.chat.completions, "create", create)  # noqa: B010  (a method)
-    setattr(endpoint.client, "with_options", lambda **_: endpoint.client)  # noqa: B010  # pyright: ignore[reportUnknownLambdaType]
     events: list[Event] = []
     mapper = EventMapper(Transcript(), events.append)
-    agent = Agent(endpoint.chat_model("m"), output_type=[str, type(None)])
 
-    @agent.tool_plain
-    def f(a: int = 0) -> int:
-        return a
+    async def create(**_: Any) -> FakeStream:
+        return FakeStream(parsed(remaining.pop(0) if len(remaining) > 1 else remaining[0]))
 
-    limits = UsageLimits(request_limit=3)
-    async with agent.iter("Hi", usage_limits=limits) as run:
-        async for node in run:
-            if Agent.is_model_request_node(node):
-                mapper.start_step()
-                async with node.stream(run.ctx) as stream:
-                    async for event in stream:
-                        mapper.on_model_event(event)
-                mapper.end_response()
-            elif Agent.is_call_tools_node(node):
-                async with node.stream(run.ctx) as stream:
-                    async for event in stream:
-                        mapper.on_tool_event(event)
-        ModelMessagesTypeAdapter.dump_json(run.all_messages())
-    await endpoint.close()
+    async with fake_endpoint(create) as endpoint:
+        agent = Agent(endpoint.chat_model("m"), output_type=[str, type(None)])
+
+        @agent.tool_plain
+        def f(a: int = 0) -> int:
+            return a
+
+        limits = UsageLimits(request_limit=3)
+        async with agent.iter("Hi", usage_limits=limits) as run:
+            async for node in run:
+                if Agent.is_model_request_node(node):
+                    mapper.start_step()
+                    async with node.stream(run.ctx) as stream:
+                        async for event in stream:
+                            mapper.on_model_event(event)
+                    mapper.end_response()
+                elif Agent.is_call_tools_node(node):
+                    async with node.stream(run.ctx) as stream:
+                        async for event in stream:
+                            mapper.on_tool_event(event)
+            ModelMessagesTypeAdapter.dump_json(run.all_messages())
     return events
 
 

@@ -1,0 +1,109 @@
+"""Text that takes the shortcut around the SDK and pydantic-ai, through a whole attempt."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+from pydantic import SecretStr
+from pydantic_ai import Agent, RunContext
+from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.messages import AgentStreamEvent, PartDeltaEvent, PartStartEvent, TextPart
+from pydantic_ai.messages import TextPartDelta as Delta
+
+from mamba.agents import AgentRun
+from shared.settings import OpenAISettings, Settings
+from shared.settings.live_settings import LiveSettings
+from shared.streams.events import Finish
+from tests.support.run_chat_harness import RunChatHarness, start, text_of
+from tests.support.upstream.client import Upstream
+from worker.models.registry import ModelRegistry
+from worker.models.stream_timeouts import StreamTimeouts
+from worker.models.transport.delta_merger import PlainDelta
+from worker.models.transport.text_shortcut import TextShortcut
+
+pytestmark = pytest.mark.usefixtures("no_pauses")
+
+WORDS = [f"word{n} " for n in range(40)]
+
+
+@pytest.fixture
+async def models(upstream: Upstream) -> AsyncGenerator[ModelRegistry]:
+    await upstream.clear()
+    openai = OpenAISettings(base_url=upstream.base_url, api_key=SecretStr("k"))
+    models = ModelRegistry(LiveSettings(Settings(openai=openai)))
+    yield models
+    await models.close()
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that took the shortcut."""
+    texts: list[str] = []
+    original = TextShortcut.pass_delta
+
+    def recorded(self: TextShortcut, delta: PlainDelta) -> Iterator[PlainDelta]:
+        text, passed = delta.text, [*original(self, delta)]
+        if not passed:
+            texts.append(text)
+        yield from passed
+
+    monkeypatch.setattr(TextShortcut, "pass_delta", recorded)
+    return texts
+
+
+@dataclass
+class Uppercase(AbstractCapability[AgentRun]):
+    """A capability that changes the text of the answer."""
+
+    async def wrap_run_event_stream(
+        self,
+        ctx: RunContext[AgentRun],  # noqa: ARG002  (required by the base class)
+        *,
+        stream: AsyncIterable[AgentStreamEvent],
+    ) -> AsyncIterable[AgentStreamEvent]:
+        async for event in stream:
+            match event:
+                case PartStartEvent(part=TextPart(content=text)):
+                    yield replace(event, part=replace(event.part, content=text.upper()))
+                case PartDeltaEvent(delta=Delta(content_delta=text)):
+                    yield replace(event, delta=Delta(content_delta=text.upper()))
+                case _:
+                    yield event
+
+
+async def test_most_text_takes_the_shortcut(
+    harness: RunChatHarness, upstream: Upstream, models: ModelRegistry, taken: list[str]
+) -> None:
+    await upstream.script("m", [[{"text": WORDS, "delay": 0.01}]])
+
+    await start(harness.runner(models=models))
+
+    log = await harness.log()
+    assert text_of(log) == "".join(WORDS)
+    assert log[-1] == Finish(finish_reason="stop")
+    assert len("".join(taken)) > len("".join(WORDS)) / 2
+
+
+async def test_text_changed_by_a_capability_takes_no_shortcut(
+    harness: RunChatHarness, upstream: Upstream, models: ModelRegistry, taken: list[str]
+) -> None:
+    harness.agent = Agent(deps_type=AgentRun, capabilities=[Uppercase()])
+    await upstream.script("m", [[{"text": WORDS, "delay": 0.01}]])
+
+    await start(harness.runner(models=models))
+
+    assert text_of(await harness.log()) == "".join(WORDS).upper()
+    assert not taken
+
+
+async def test_text_that_takes_the_shortcut_is_no_silence(
+    harness: RunChatHarness, upstream: Upstream, models: ModelRegistry, taken: list[str]
+) -> None:
+    harness.timeouts = StreamTimeouts(first_token=60, silence=3)
+    await upstream.script("m", [[{"text": ["ab "] * 12, "delay": 0.4}]])
+
+    await start(harness.runner(models=models))
+
+    assert text_of(await harness.log()) == "ab " * 12
+    assert len(await upstream.requests("m")) == 1
+    assert len(taken) > 8
