@@ -52,8 +52,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @dataclass
-class Uppercase(AbstractCapability[AgentRun]):
-    """A capability that changes the text of the answer."""
+class HideSeven(AbstractCapability[AgentRun]):
+    """A capability that changes some of the answer's text."""
 
     async def wrap_run_event_stream(
         self,
@@ -64,9 +64,9 @@ class Uppercase(AbstractCapability[AgentRun]):
         async for event in stream:
             match event:
                 case PartStartEvent(part=TextPart(content=text)):
-                    yield replace(event, part=replace(event.part, content=text.upper()))
+                    yield replace(event, part=replace(event.part, content=text.replace("7", "x")))
                 case PartDeltaEvent(delta=Delta(content_delta=text)):
-                    yield replace(event, delta=Delta(content_delta=text.upper()))
+                    yield replace(event, delta=Delta(content_delta=text.replace("7", "x")))
                 case _:
                     yield event
 
@@ -87,12 +87,12 @@ async def test_most_text_takes_the_shortcut(
 async def test_text_changed_by_a_capability_takes_no_shortcut(
     harness: RunChatHarness, upstream: Upstream, models: ModelRegistry, taken: list[str]
 ) -> None:
-    harness.agent = Agent(deps_type=AgentRun, capabilities=[Uppercase()])
+    harness.agent = Agent(deps_type=AgentRun, capabilities=[HideSeven()])
     await upstream.script("m", [[{"text": WORDS, "delay": 0.01}]])
 
     await start(harness.runner(models=models))
 
-    assert text_of(await harness.log()) == "".join(WORDS).upper()
+    assert text_of(await harness.log()) == "".join(WORDS).replace("7", "x")
     assert not taken
 
 
