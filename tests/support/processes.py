@@ -85,7 +85,7 @@ class ServerProcess:
     def send(self, number: signal.Signals) -> None:
         self.child.send_signal(number)
 
-    async def ended(self, *, seconds: float = 15.0) -> int:
+    async def ended(self, *, seconds: float = 30.0) -> int:
         """Wait for the process to end, and return its exit code."""
 
         async def probe() -> bool:

@@ -95,14 +95,14 @@ class Terminal:
 
     async def shows(self, matches: Callable[[str], object]) -> list[str]:
         """Wait for a frame that matches, and return its lines."""
-        return await until(self._newest(matches), seconds=30)
+        return await until(self._newest(matches), seconds=60)
 
     async def ended(self) -> int:
         async def probe() -> bool:
             _ = self.output  # a full buffer would block the process
             return self.child.poll() is not None
 
-        await until(probe, seconds=30)
+        await until(probe, seconds=60)
         return self.child.returncode
 
     def _newest(self, matches: Callable[[str], object]) -> Callable[[], Awaitable[list[str]]]:

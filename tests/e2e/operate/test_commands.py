@@ -130,7 +130,7 @@ async def test_queue_watch_runs_until_interrupted(workerless: System) -> None:
     async def has_refreshed() -> bool:
         return watching.output.count('"queues"') >= 2
 
-    await until(has_refreshed)
+    await until(has_refreshed, seconds=60)
     watching.send(signal.SIGINT)
 
     assert await watching.ended() == 0

@@ -212,7 +212,7 @@ async def test_top_json_with_interval_prints_lines_until_signal(workerless: Syst
     async def has_refreshed() -> bool:
         return process.output.count("\n") >= 2
 
-    await until(has_refreshed)
+    await until(has_refreshed, seconds=60)
     process.send(signal.SIGINT)
     assert await process.ended() == 0
     assert all(json.loads(line)["queues"] for line in process.output.splitlines())
