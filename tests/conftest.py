@@ -55,7 +55,7 @@ def upstream() -> Generator[Upstream]:
 async def redis(valkey: Valkey) -> AsyncGenerator[Redis]:
     """A client of an empty server. After the test, each key must have a TTL."""
     client = valkey.client()
-    await client.execute_command("FLUSHALL")
+    await client.execute_command("FLUSHALL", "SYNC")  # else, memory is freed during the test
     yield client
     await check_that_keys_expire(client)
     await client.aclose()

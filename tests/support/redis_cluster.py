@@ -83,7 +83,7 @@ class RedisCluster:
 
     async def flush(self) -> None:
         for node in self.primaries:
-            await node.ask("FLUSHALL")
+            await node.ask("FLUSHALL", "SYNC")
 
     async def names(self) -> list[bytes]:
         """Return the names of all keys."""
