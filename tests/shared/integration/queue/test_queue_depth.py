@@ -46,9 +46,9 @@ async def test_2500_deferred_jobs_behind_20_leases_are_counted(redis: Redis) -> 
     for number in range(2500):
         await put_job(redis, f"later-{number:04}", due=60_000 + number)
     for number in range(20):
-        await put_job(redis, f"running-{number}", due=3000)
+        await put_job(redis, f"running-{number}", due=30_000)
         await lease_job(redis, f"running-{number}")
-    await put_job(redis, "soon", due=1000)
+    await put_job(redis, "soon", due=20_000)
 
     depth = await main_depth(redis)
 
