@@ -75,7 +75,7 @@ async def test_failure_in_the_second_step_keeps_the_first(
 async def test_run_fails_after_max_retries(workerless: System, sse: SseClient, name: str) -> None:
     await workerless.upstream.script(name, HELLO, [{"status": 500}] * 3)
 
-    async with workerless.start_workers(RUN__MAX_RETRIES=2):
+    async with workerless.start_workers(RUN__MAX_RETRIES=2, WORKER__LEASE_SECONDS=60):
         events = await sse.answer(workerless.chat, name, model=name)
 
     check_whole(events, ending="error")
@@ -88,7 +88,7 @@ async def test_text_before_the_final_failure_is_kept(
 ) -> None:
     await workerless.upstream.script(name, HELLO, [{"cut_after": 2}])
 
-    async with workerless.start_workers(RUN__MAX_RETRIES=0):
+    async with workerless.start_workers(RUN__MAX_RETRIES=0, WORKER__LEASE_SECONDS=60):
         events = await sse.answer(workerless.chat, name, model=name)
 
     check_whole(events, ending="error")
@@ -99,7 +99,7 @@ async def test_run_over_its_timeout_fails(workerless: System, sse: SseClient, na
     await workerless.upstream.script(name, [[{"text": ["Hel"]}, {"wait": True}]])
 
     async with (
-        workerless.start_workers(RUN__TIMEOUT_SECONDS=4),
+        workerless.start_workers(RUN__TIMEOUT_SECONDS=4, WORKER__LEASE_SECONDS=60),
         sse.ask(workerless.chat, name, model=name) as stream,
     ):
         events = await stream.rest()

@@ -146,7 +146,8 @@ async def retry_system(workerless_system: System) -> AsyncGenerator[System]:
         workerless_system.start_workers(
             RUN__MAX_RETRIES=1,
             RUN__MAX_STEPS=3,
-            RUN__TIMEOUT_SECONDS=10,
+            RUN__TIMEOUT_SECONDS=120,  # a retry follows only if its pause ends before
+            WORKER__LEASE_SECONDS=60,
             PROVIDERS__BLIND__BASE_URL=workerless_system.upstream.base_url,
             PROVIDERS__BLIND__PROFILE__IMAGES="false",
         ),

@@ -51,6 +51,7 @@ async def test_silent_model_times_out_while_clients_get_keep_alives(
         RUN__MAX_RETRIES=1,
         OPENAI__FIRST_TOKEN_TIMEOUT_SECONDS=4,
         OPENAI__TIMEOUT_SECONDS=2,
+        WORKER__LEASE_SECONDS=60,
     ):
         await asyncio.gather(*(ask(n, *case) for n, case in enumerate(SILENCES.values())))
 
@@ -75,7 +76,9 @@ async def test_endpoint_retries_override_run_retries(
 ) -> None:
     await workerless.upstream.script(name, HELLO, [{"status": 500}] * 3)
 
-    async with workerless.start_workers(RUN__MAX_RETRIES=1, OPENAI__MAX_RETRIES=0):
+    async with workerless.start_workers(
+        RUN__MAX_RETRIES=1, OPENAI__MAX_RETRIES=0, WORKER__LEASE_SECONDS=60
+    ):
         events = await sse.answer(workerless.chat, name, model=name)
 
     check_whole(events, ending="error")

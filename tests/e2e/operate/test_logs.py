@@ -40,7 +40,11 @@ FAILURES: list[Json] = [
 @pytest_asyncio.fixture(loop_scope="session")
 async def debug_system(upstream: Upstream) -> AsyncGenerator[System]:
     """One API and one worker that log everything at level DEBUG, including libraries."""
-    env = {"MAMBA_LOGGING__LEVEL": "DEBUG", "MAMBA_RUN__MAX_RETRIES": "1"}
+    env = {
+        "MAMBA_LOGGING__LEVEL": "DEBUG",
+        "MAMBA_RUN__MAX_RETRIES": "1",
+        "MAMBA_WORKER__LEASE_SECONDS": "60",
+    }
     valkey = Valkey()
     api = Api(valkey.url, env)
     worker = Worker(valkey.url, upstream.base_url, {**env, "MAMBA_OPENAI__API_KEY": f"sk-{MARK}"})
@@ -78,7 +82,7 @@ async def test_request_id_appears_in_api_and_worker_logs(debug_system: System, n
     await debug_system.upstream.script(name, [[{"text": ["Hello"]}]])
     api, worker = debug_system.apis[0], debug_system.workers[0]
 
-    async with httpx.AsyncClient(base_url=api.url) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=30) as client:
         response = await ask(client, name, body(name))
     await wait_for_line(api, "request.finished", name)
     await wait_for_line(worker, "run.ended", name)
@@ -208,7 +212,7 @@ async def test_owner_appears_in_logs_only_as_a_hash(debug_system: System, name: 
     try:
         await start_all(api)
         headers = {"authorization": f"Bearer {name}-0123456789abcdef"}
-        async with httpx.AsyncClient(base_url=api.url, headers=headers) as client:
+        async with httpx.AsyncClient(base_url=api.url, headers=headers, timeout=30) as client:
             await ask(client, name, body(name, id="chat-of-ada"))
         await wait_for_line(api, "request.finished", name)
         await wait_for_line(worker, "run.ended", name)
@@ -228,7 +232,7 @@ async def test_include_body_logs_request_bodies(debug_system: System, name: str)
     await debug_system.upstream.script(name, [[{"text": ["Hello"]}]])
     try:
         await start_all(api)
-        async with httpx.AsyncClient(base_url=api.url, headers=HEADERS) as client:
+        async with httpx.AsyncClient(base_url=api.url, headers=HEADERS, timeout=30) as client:
             await ask(client, name, body(name))
         await wait_for_line(api, "request.body", name)
         events = [line["event"] for line in log_lines(api)]

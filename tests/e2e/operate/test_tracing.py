@@ -53,6 +53,7 @@ async def traced(upstream: Upstream, collector: Collector) -> AsyncGenerator[Sys
         "OTEL_EXPORTER_OTLP_HEADERS": f"x-api-key={MARK}-collector",
         "MAMBA_LOGGING__LEVEL": "DEBUG",
         "MAMBA_RUN__MAX_RETRIES": "1",
+        "MAMBA_WORKER__LEASE_SECONDS": "60",
     }
     async with open_system(upstream, {**collector.environment, **secrets}) as system:
         yield system
