@@ -180,7 +180,7 @@ class Api(MambaProcess):
         super().__init__("api", env={**settings, **(env or {})})
 
     async def ready(self) -> Self:
-        async with httpx.AsyncClient(base_url=self.url) as client:
+        async with httpx.AsyncClient(base_url=self.url, timeout=30) as client:
 
             async def probe() -> bool:
                 assert self.child.poll() is None, self.output

@@ -16,7 +16,7 @@ SETTINGS = {"MAMBA_MODELS__ALLOWED": '["openai/gpt-4*"]', "MAMBA_OPENAI__MODELS"
 async def client(valkey: Valkey) -> AsyncGenerator[httpx.AsyncClient]:
     api = Api(valkey.url, {**SETTINGS, "OPENAI_API_KEY": "k"})
     await start_all(api)
-    async with httpx.AsyncClient(base_url=api.url) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=30) as client:
         yield client
     await stop_all(api)
 

@@ -31,7 +31,7 @@ async def test_openai_sdk_raises_a_readable_error(api: Api, stream: bool) -> Non
 
 
 async def test_body_of_openai_without_its_sdk_is_refused(api: Api) -> None:
-    async with httpx.AsyncClient(base_url=api.url) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=30) as client:
         body = {"model": "gpt-4o", "messages": HI, "stream": True}
         response = await client.post("/chat/completions", json=body)
 
@@ -54,7 +54,7 @@ async def test_requests_of_other_clients_are_answered(
     api: Api, path: str, body: dict[str, Any]
 ) -> None:
     async with (
-        httpx.AsyncClient(base_url=api.url) as client,
+        httpx.AsyncClient(base_url=api.url, timeout=30) as client,
         client.stream("POST", path, json=body) as response,
     ):
         assert response.status_code == 200

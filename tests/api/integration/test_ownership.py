@@ -250,7 +250,7 @@ async def test_mode_none_rejects_rebound_host_and_foreign_page(valkey: Valkey) -
     api = Api(valkey.url).start()
     try:
         await api.ready()
-        async with httpx.AsyncClient(base_url=api.url) as http:
+        async with httpx.AsyncClient(base_url=api.url, timeout=30) as http:
             rebound = await http.get("/models", headers={"host": "evil.example:8000"})
             page = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
             forged = await http.post("/chat/x/stop", headers=page)

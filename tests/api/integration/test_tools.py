@@ -30,7 +30,7 @@ def api(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Generator[A
 
 @pytest.fixture
 async def http(api: Api, redis: Redis) -> AsyncGenerator[httpx.AsyncClient]:  # noqa: ARG001
-    async with httpx.AsyncClient(base_url=api.url) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=30) as client:
         yield client
 
 

@@ -91,7 +91,7 @@ class Agency:
         return file.read_text().splitlines() if file.exists() else []
 
     async def agents(self) -> dict[str, Json]:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=30) as client:
             listed = (await client.get(f"{self.api.url}/agents")).json()["agents"]
         return {agent["name"]: agent for agent in listed}
 

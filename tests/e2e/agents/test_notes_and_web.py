@@ -185,7 +185,7 @@ async def test_file_agent_reports_findings_as_cards(
 
 
 async def test_tools_endpoint_returns_schemas_and_agents(library: Library) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=30) as http:
 
         async def published_tool() -> Json | None:
             tool = (await http.get(f"{library.tools}/read_note")).json()

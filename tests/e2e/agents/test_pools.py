@@ -114,6 +114,6 @@ async def test_agent_queue_overrides_model_queue(
 
 
 async def _health_detail_contains(system: System, component: str, detail: str) -> bool:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         found = (await client.get(f"{system.apis[0].url}/health")).json()["components"]
     return detail in found[component]["detail"]

@@ -242,7 +242,7 @@ async def test_tool_result_repeated_with_its_key_returns_the_same_run(
     body: Json = {**request, "messages": messages}
     headers = {"idempotency-key": name}
 
-    async with httpx.AsyncClient(headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(headers=headers, trust_env=False, timeout=30) as client:
         first, second = [await client.post(system.chat, json=body) for _ in range(2)]
         other = await client.post(system.chat, json={**body, "model": "other"})
 

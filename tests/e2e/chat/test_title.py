@@ -120,7 +120,7 @@ async def test_client_disconnect_cancels_the_model_request(system: System, name:
 
 
 async def test_invalid_title_request_returns_422_with_the_field(system: System) -> None:
-    async with httpx.AsyncClient(base_url=system.apis[0].url) as client:
+    async with httpx.AsyncClient(base_url=system.apis[0].url, timeout=30) as client:
         empty = await client.post("/title/generate", json={})
         role = await client.post("/title/generate", json={"messages": [{"role": "x"}]})
 

@@ -154,7 +154,7 @@ async def test_unknown_stream_format_is_rejected_before_admission(
     body = {"id": name, "messages": [{"role": "user", "content": "Hi"}]}
     headers = {"accept": "text/event-stream; profile=html5"}
 
-    async with httpx.AsyncClient(headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(headers=headers, trust_env=False, timeout=30) as client:
         post = await client.post(system.chat, json=body)
         get = await client.get(f"{system.chat}/{name}/stream")
 
@@ -162,7 +162,7 @@ async def test_unknown_stream_format_is_rejected_before_admission(
         assert refusal.status_code == 406
         assert refusal.json()["code"] == "not_acceptable"
         assert "profile=basic" in refusal.json()["detail"]
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         assert (await client.get(f"{system.chat}/{name}/stream")).status_code == 204
 
 

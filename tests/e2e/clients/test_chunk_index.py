@@ -22,7 +22,7 @@ async def test_run_can_be_followed_from_each_chunk(
         assert stream.response.headers["x-workflow-run-id"] == stream.run_id
     tail = len(whole) - 2  # the last one is `[DONE]`
 
-    async with httpx.AsyncClient(base_url=f"{system.other_chat}/") as http:
+    async with httpx.AsyncClient(base_url=f"{system.other_chat}/", timeout=30) as http:
         for index in range(-len(whole), tail + 1):
             target = stream.run_id if index % 2 else name
             response = await http.get(f"{target}/stream", params={"startIndex": index})
@@ -42,7 +42,7 @@ async def test_client_that_counts_chunks_gets_no_queue_positions(
     body = {"id": name, "model": name, "messages": [{"role": "user", "content": "Hi"}]}
 
     async with (
-        httpx.AsyncClient() as http,
+        httpx.AsyncClient(timeout=30) as http,
         http.stream("POST", f"{workerless.chat}?startIndex=0", json=body) as counted,
         sse.follow(workerless.other_chat, name) as plain,
     ):

@@ -137,7 +137,7 @@ async def test_live_follow_of_an_ended_run_returns_204(
     await system.upstream.script(name, [[{"text": ["Hello"]}, {"wait": True}]])
     url = f"{system.other_chat}/{name}/stream?live=true"
 
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=30) as http:
         async with sse.ask(system.chat, name, model=name) as stream:
             await stream.until("text-delta")
             async with http.stream("GET", url) as live:

@@ -82,7 +82,7 @@ async def _answer(
 
 async def _has_two_clients(system: System) -> bool:
     """Return whether both tabs receive an answer."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         metrics = (await client.get(f"{system.apis[1].url}/metrics")).text
     return "mamba_stream_clients 2.0" in metrics
 

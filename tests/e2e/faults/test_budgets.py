@@ -45,7 +45,7 @@ async def start_deployment(
 
 
 async def used_today(api: Api) -> int:
-    async with httpx.AsyncClient(base_url=api.url) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=30) as client:
         periods = (await client.get("/usage")).json()["periods"]
     return next(period["tokens"]["used"] for period in periods if period["period"] == "day")
 

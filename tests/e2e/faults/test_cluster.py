@@ -270,7 +270,7 @@ async def test_failed_node_delays_only_its_own_answers(
 
 
 async def _streams_have_status(system: ClusterSystem, status: str) -> bool:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         found = (await client.get(f"{system.api.url}/health")).json()
     return found["components"]["streams"]["status"] == status
 

@@ -32,7 +32,7 @@ KEYED = {
 
 async def read(url: str) -> Samples:
     """Each sample by its name and its label values, sorted by label name."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         response = await client.get(f"{url}/metrics")
     assert response.status_code == 200, response.text
     return {
@@ -66,7 +66,7 @@ async def test_metrics_require_the_operator_scope_unless_public(
     api = Api(system.valkey.url, {**KEYED, "MAMBA_METRICS__PUBLIC": str(public)})
     try:
         await start_all(api)
-        async with httpx.AsyncClient(base_url=api.url) as client:
+        async with httpx.AsyncClient(base_url=api.url, timeout=30) as client:
             statuses = [
                 (await client.get("/metrics", headers=headers)).status_code
                 for headers in ({}, {"x-api-key": PLAIN_KEY}, {"x-api-key": OPERATOR_KEY})

@@ -82,7 +82,7 @@ async def test_worker_survives_unreadable_model_lists(
         api.start()
         [worker] = await stack.enter_async_context(workerless.start_workers(1, PROVIDERS=providers))
         await api.ready()
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=api.url))
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=api.url, timeout=30))
 
         async def unhealthy() -> set[str]:
             components = (await client.get("/health")).json()["components"]

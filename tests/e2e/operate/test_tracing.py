@@ -140,7 +140,7 @@ async def _is_found(client: httpx.AsyncClient, path: str) -> bool:
 
 
 async def test_probes_are_not_traced(traced: System, collector: Collector) -> None:
-    async with httpx.AsyncClient(base_url=traced.apis[0].url) as client:
+    async with httpx.AsyncClient(base_url=traced.apis[0].url, timeout=30) as client:
         for path in ("/health", "/health/live", "/health/ready", "/metrics"):
             await until(lambda path=path: _is_found(client, path))
         await client.get(f"/{MARK}?secret={MARK}")

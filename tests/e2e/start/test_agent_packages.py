@@ -60,7 +60,7 @@ async def chat_url(packaged: PackagedAgents) -> AsyncGenerator[str]:
 
 async def _offers_agents(api: Api, worker: ServerProcess) -> bool:
     assert worker.child.poll() is None, worker.output
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         listed = (await client.get(f"{api.url}/agents")).json()["agents"]
     return AGENTS.keys() <= {agent["name"] for agent in listed}
 

@@ -46,13 +46,13 @@ async def deployment(
 
 
 async def _offers_agent(api: Api, key: str) -> bool:
-    async with httpx.AsyncClient(headers={"x-api-key": key}) as client:
+    async with httpx.AsyncClient(headers={"x-api-key": key}, timeout=30) as client:
         listed = (await client.get(f"{api.url}/agents")).json()["agents"]
     return "assistant" in [agent["name"] for agent in listed]
 
 
 async def test_request_without_the_key_is_refused(deployment: NewDeployment) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         response = await client.post(f"{deployment.url}/chat", json=BODY)
 
     assert response.status_code == 401

@@ -21,7 +21,7 @@ TOOL = {"id": "call_1", "name": "generateCard", "arguments": '{"title":"A"}'}
 
 @pytest.fixture
 async def http(upstream: Upstream) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=upstream.base_url) as client:
+    async with httpx.AsyncClient(base_url=upstream.base_url, timeout=30) as client:
         yield client
 
 

@@ -38,7 +38,7 @@ def api(valkey: Valkey) -> Generator[Api]:
 
 @pytest.fixture
 async def http(api: Api) -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=api.url) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=30) as client:
         yield client
 
 

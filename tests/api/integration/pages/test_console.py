@@ -151,7 +151,7 @@ async def test_mode_none_rejects_other_pages_on_this_machine(
     api = Api(valkey.url).start()
     try:
         await api.ready()
-        async with httpx.AsyncClient(base_url=api.url) as client:
+        async with httpx.AsyncClient(base_url=api.url, timeout=30) as client:
             other_page = {"origin": "http://localhost:3000", "sec-fetch-site": "same-site"}
             other = await client.post("/ops/workers/w/drain", headers=other_page)
             rebound = await client.get("/ops/overview", headers={"host": "evil.example"})

@@ -24,7 +24,7 @@ def api(valkey: Valkey) -> Generator[Api]:
 
 @pytest.fixture
 async def client(api: Api) -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=api.url) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=30) as client:
         yield client
 
 
@@ -65,7 +65,7 @@ async def test_swagger_sends_requests_below_the_path_prefix(valkey: Valkey) -> N
     try:
         await api.ready()
         server = await asyncio.to_thread(_server_url_in_swagger, f"{api.url}/assistant/docs")
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=30) as client:
             models = await client.get(f"{server}/models")
     finally:
         await api.stop()
