@@ -54,9 +54,9 @@ async def apply_weights(redis: Redis, weight_of: WeightOf) -> None:
         while True:
             cursor, *rows = await _read(redis, queue=queue, cursor=cursor, count=_BATCH)
             changed: list[Argument] = []
-            for job_id, weight, owner, plan in rows:
+            for job_id, *weights, owner, plan in rows:
                 new = weight_of(owner.decode(), plan.decode() or None)
-                if new != float(weight):
+                if any(new != float(weight) for weight in weights):
                     changed += (job_id, new)
             if changed:
                 await _change(redis, queue=queue, weights=changed)
@@ -64,9 +64,10 @@ async def apply_weights(redis: Redis, weight_of: WeightOf) -> None:
                 break
 
 
-# Returns the next cursor, and a row for each job: its id, and the weight, the name, and the plan of
-# its owner. The owner's jobs can have different plans: that of the newest waiting job applies.
-# Titles and the jobs of older versions have no name.
+# Returns the next cursor, and a row for each job: its id, its weight, and the weight, the name, and
+# the plan of its owner. The weight of a new run replaces only that of its owner. Jobs of an owner
+# can have different plans: that of the newest waiting job applies. Titles and the jobs of older
+# versions have no name.
 @redis_script(
     FAIR_QUEUE,
     """
@@ -79,8 +80,7 @@ for i = 1, #found[2], 2 do
   if name then
     local newest = redis.call('ZRANGE', jobs_of(owner), -1, -1)[1]
     plan = newest and redis.call('HGET', fair_job_of(newest), 'plan') or plan
-    weight = redis.call('HGET', owner, 'weight') or weight
-    reply[#reply + 1] = {id, weight, name, plan}
+    reply[#reply + 1] = {id, weight, redis.call('HGET', owner, 'weight') or weight, name, plan}
   end
 end
 return reply

@@ -65,6 +65,16 @@ async def test_weight_of_a_new_run_applies_to_earlier_ones(redis: Redis) -> None
     assert simulation.claims_of("premium") >= 3 * simulation.claims_of("standard")
 
 
+async def test_changed_weight_is_stored_with_runs_before_a_new_run(redis: Redis) -> None:
+    simulation = QueueSimulation(redis, slots=1)
+    jobs = [await simulation.add("owner", 2), await simulation.add("owner", 2, weight=4)]
+
+    await simulation.set_weights({"owner": 4})
+
+    found = [await redis.execute_command("HGET", keys.fair_job(job), "weight") for job in jobs]
+    assert [float(weight) for weight in found] == [4, 4]
+
+
 async def test_run_that_ends_after_a_change_counts_with_the_new_weight(redis: Redis) -> None:
     simulation = QueueSimulation(redis, slots=1)
     await simulation.add("owner", 40)
