@@ -65,10 +65,11 @@ test: $(INSTALLED) ## Run the tests; the slow ones have separate targets
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=30
 
 long: $(INSTALLED) ## Run the tests with hundreds of chats, timeouts, the console and mamba dev (minutes)
-	@# Hundreds of chats need the whole machine.
+	@# Hundreds of chats need the whole machine. The paths are absolute, because the processes of
+	@# pytest-xdist collect tests in another folder.
 	$(BIN)/pytest $(MANY_CHATS)
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/e2e/long \
-		$(MANY_CHATS:%=--ignore=%)
+		$(MANY_CHATS:%=--ignore=$(CURDIR)/%)
 
 fuzz: $(INSTALLED) ## Run the tests of random inputs with many more of them
 	$(BIN)/pytest --hypothesis-profile=long $$(grep -rl --include='*.py' '^@given' tests)
