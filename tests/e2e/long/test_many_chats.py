@@ -51,7 +51,7 @@ async def test_new_chat_is_not_blocked_by_200_running_chats(
         workerless.start_workers(WORKER__LEASE_SECONDS=LEASE_SECONDS),
         _paused_chats(workerless, sse, name) as streams,
     ):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             check_whole(await sse.answer(workerless.chat, quick, model=quick))
 
         connections = await _connections(workerless)
