@@ -69,6 +69,8 @@ def create_app(settings: Settings, load: Callable[[], Settings] | None = None) -
         redoc_url=None,
         redirect_slashes=False,  # PathMiddleware removes them
         generate_unique_id_function=document.operation_id,
+        # Middlewares that do nothing after the response are plain functions. The frame of a
+        # coroutine would occupy memory for as long as the stream lasts.
         middleware=[
             Middleware(StaggeredStartMiddleware),
             Middleware(CorsMiddleware, live),

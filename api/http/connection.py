@@ -43,16 +43,21 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     write_timeout_seconds: ClassVar = 30.0
 
     _next_log: ClassVar = 0.0
-    _head_timer: asyncio.TimerHandle | None = None
-    _rest_timer: asyncio.TimerHandle | None = None
-    _write_timer: asyncio.TimerHandle | None = None
-    #: Whether a request's head is expected or incomplete.
-    _in_head = True
-    #: The bytes of an incomplete head, and of its complete parts.
-    _head_bytes = _field_bytes = 0
-    _unsent_bytes = 0
+
+    # Instances with at most 30 other attributes share the keys of their dictionaries. An unshared
+    # dictionary would add 1.3 KB to each connection.
+    __slots__ = (
+        "_field_bytes",  # of the complete parts of an incomplete head
+        "_head_bytes",  # of an incomplete head
+        "_head_timer",
+        "_in_head",  # whether a request's head is expected or incomplete
+        "_rest_timer",
+        "_unsent_bytes",
+        "_write_timer",
+    )
 
     def connection_made(self, transport: asyncio.Transport) -> None:
+        self._head_timer = self._rest_timer = self._write_timer = None
         super().connection_made(transport)
         self._begin_head()
         self._check_open_files(transport)

@@ -1,6 +1,7 @@
 """Decides which pages of other origins may call the API (the CORS protocol)."""
 
 import re
+from collections.abc import Awaitable
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -54,8 +55,8 @@ class CorsMiddleware:
         self._current = _middleware(app, live.now.server)
         live.on_change(self._on_change)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._current(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._current(scope, receive, send)
 
     def _on_change(self, settings: Settings) -> None:
         self._current = _middleware(self._app, settings.server)

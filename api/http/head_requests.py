@@ -1,5 +1,7 @@
 """Responds to HEAD as to GET, without the body (RFC 9110, 9.3.2)."""
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -12,10 +14,11 @@ class HeadMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            await self._app(scope, receive, send)
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        is_head = scope["type"] == "http" and scope["method"] == "HEAD"
+        return (self._send_head if is_head else self._app)(scope, receive, send)
+
+    async def _send_head(self, scope: Scope, receive: Receive, send: Send) -> None:
         inner = {**scope, "method": "GET"}
         started = False
 

@@ -6,6 +6,7 @@ setting for its public address, and clients do not repeat a POST.
 """
 
 import re
+from collections.abc import Awaitable
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,13 +27,13 @@ class PathMiddleware:
         self._app = app
         self._prefix = prefix.encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and (received := scope.get("raw_path")):
             path = _canonical(self._without_prefix(received))
             if path != received:
                 text = unquote(path.decode("latin-1"))
                 scope = {**scope, "path": text, "raw_path": path}
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _without_prefix(self, path: bytes) -> bytes:
         rest = path.removeprefix(self._prefix)

@@ -5,7 +5,7 @@ import secrets
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.telemetry.logs import bind, unbind
+from shared.telemetry.logs import bind_from_here, unbind
 
 _HEADER = b"x-request-id"
 _VALID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -31,11 +31,11 @@ class RequestIdMiddleware:
                 message["headers"] = [*message["headers"], (_HEADER, request_id.encode())]
             await send(message)
 
-        with bind(request_id=request_id):
-            try:
-                await self._app(scope, receive, send_with_id)
-            finally:
-                unbind("run_id", "chat", "owner")
+        bind_from_here(request_id=request_id)
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            unbind("request_id", "run_id", "chat", "owner")
 
 
 def _received_id(scope: Scope) -> str | None:

@@ -5,6 +5,8 @@ the browser first requires permission from the server (CORS). Bodies without a c
 therefore accepted from other clients and from pages that may call the API.
 """
 
+from collections.abc import Awaitable
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,12 +21,10 @@ class JsonBodiesMiddleware:
         self._app = app
         self._live = live
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         refusal = self._refusal(Headers(scope=scope)) if scope["type"] == "http" else None
-        if refusal is not None:
-            await problems.refusal_response(scope, refusal)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        app = self._app if refusal is None else problems.refusal_response(scope, refusal)
+        return app(scope, receive, send)
 
     def _refusal(self, headers: Headers) -> UnsupportedMediaType | None:
         if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":

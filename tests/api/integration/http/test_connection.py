@@ -232,6 +232,13 @@ async def test_slow_reader_is_not_disconnected(port: int) -> None:
     writer.close()
 
 
+async def test_connections_share_the_keys_of_their_attributes(port: int) -> None:
+    await exchange(port, REQUEST + b"Connection: close\r\n\r\n")
+
+    attributes = {*vars(ShortLimits.newest)} - {"lost"}
+    assert len(attributes) <= 30, "Python then allocates a larger dictionary for each connection"
+
+
 async def test_connection_near_the_file_limit_is_logged_once(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
