@@ -44,7 +44,7 @@ from worker.agents.files import download_files
 from worker.agents.history import model_messages
 from worker.agents.resume import ResumePoint, merge_continued_step, merge_split_step, resume_point
 from worker.agents.usage import UsageMeter
-from worker.models.registry import ModelRegistry
+from worker.models.registry import ModelRegistry, streams_unchanged
 from worker.models.stream_timeouts import StreamTimeouts, TimedEvents, with_timeouts
 from worker.output.event_mapper import EventMapper
 from worker.output.writer import RunWriter
@@ -271,14 +271,14 @@ class _StepWriter:
         self._on_prepared()
         waiting: TimedEvents[AgentStreamEvent] | None = None
 
-        def may_shorten() -> bool:
+        def may_write() -> bool:
             if waiting is not None:
                 waiting.extend()
-            return self._writer.has_capacity
+            return self._writer.has_capacity and streams_unchanged(_model_of(node))
 
         with ExitStack() as offer:
             if self._may_shorten(iteration):
-                offer.enter_context(self._mapper.new_shortcut(may_shorten).offer())
+                offer.enter_context(self._mapper.new_shortcut(may_write).offer())
             async with with_timeouts(node.stream(iteration.ctx), self._timeouts) as waiting:
                 async for event in waiting:
                     self._mapper.on_model_event(event)
@@ -309,6 +309,11 @@ class _StepWriter:
                     # call, with the same idempotency key, instead of calling the model again.
                     await self._writer.drain()
         self._mapper.end_step()
+
+
+def _model_of(node: ModelRequestNode[Any, Any]) -> Model | None:
+    """Return the model of a request whose stream is open, with the wrappers of capabilities."""
+    return getattr(node, "_serving_model", None)
 
 
 def _may_have_tools(toolset: AbstractToolset[Any]) -> bool:

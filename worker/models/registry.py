@@ -31,12 +31,12 @@ from shared.providers.names import (
 )
 from shared.settings import Settings
 from shared.settings.live_settings import LiveSettings
-from worker.models.chat.chat_model import ANSWERED_BY
+from worker.models.chat.chat_model import ANSWERED_BY, ChatModel
 from worker.models.demo_model import demo_model
 from worker.models.endpoint import Endpoint
 from worker.models.profiles.profile_settings import profile_overrides
 from worker.models.run_failures import upstream_error_of
-from worker.models.traced_model import traced
+from worker.models.traced_model import TracedModel, traced
 from worker.models.transport.error_texts import REQUEST_REASONS
 from worker.models.transport.unusable_response import UnusableResponse
 
@@ -150,6 +150,18 @@ class ModelRegistry:
                 )
                 del self._endpoints[name]
         self._models.clear()
+
+
+def streams_unchanged(model: Model | None) -> bool:
+    """Return whether the events of a model's stream are those of a `ChatModel`.
+
+    Other classes, such as a wrapper by the agent's author, may change them.
+    """
+    if type(model) is TracedModel:
+        return streams_unchanged(model.wrapped)
+    if type(model) is FallbackModel:
+        return all(map(streams_unchanged, model.models))
+    return type(model) is ChatModel
 
 
 def open_endpoint(provider: Provider) -> Endpoint:

@@ -7,13 +7,14 @@ that they may change take the normal path.
 """
 
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from worker.models.transport.delta_merger import PlainDelta, merge_plain
+from worker.models.transport.delta_merger import PlainDelta
 
-#: What may belong to a tag or a special token, which the code behind the SDK may change.
+#: What may belong to a tag or a special token. The code behind the SDK holds back or changes only
+#: text that starts with one of these characters, or the white space at the start of a part.
 _CHANGEABLE = re.compile("[<\u200b-\u200d\u2060\ufeff]")
 #: Maximum length of the text that is written, but not yet given to the SDK.
 _MAX_HELD_CHARS = 4096
@@ -31,30 +32,31 @@ class ShortcutMismatch(RuntimeError):
 class TextShortcut:
     """The shortcut of a model response, shared by its decoder and the mapper of its events.
 
-    It is open while the events contain all text that the decoder has given to the SDK, so that the
-    code in between holds nothing back. Only the first response of a model request can use it, not
-    that of a fallback.
+    It opens when an event contains exactly the last text that was given to the SDK, because the
+    code in between then holds nothing back. It is for the only response of a model request: if
+    another one starts, such as that of a fallback, it stays closed.
     """
 
     def __init__(self, write: Callable[[int, str], bool]) -> None:
         """`write` adds text to the part with this index, or returns False if it cannot."""
         self._write = write
-        self._has_begun = False
-        #: The index of the part to which the last event belongs, if that is a text.
+        self._decoders = 0
+        #: The index of the text part that the next delta continues; None while it is closed.
         self._part: int | None = None
-        #: The key of the last delta that was given to the SDK.
-        self._key: object = None
-        #: The text that was given to the SDK, but has not been in an event yet.
-        self._underway = ""
-        #: How many of its characters are already written.
-        self._written = 0
-        #: What is written, but not yet given to the SDK.
-        self._held: list[PlainDelta] = []
+        #: The last delta that was given to the SDK, if it is a text and no event has followed.
+        self._given: str | None = None
+        #: The key of the last text that was given to the SDK.
+        self._key: Hashable = None
+        #: The texts that are written, but not yet given to the SDK, and the last one's delta.
+        self._held: list[str] = []
         self._held_chars = 0
+        self._last: PlainDelta | None = None
+        #: The text that is written and given to the SDK, but has not been in an event yet.
+        self._written = ""
 
     @contextmanager
     def offer(self) -> Generator[None]:
-        """Offer the shortcut to the first decoder that starts in this context."""
+        """Offer the shortcut to the decoders that start in this context."""
         token = _offered.set(self)
         try:
             yield
@@ -62,75 +64,66 @@ class TextShortcut:
             _offered.reset(token)
 
     def begin(self) -> bool:
-        """Return whether the caller is the first decoder."""
-        is_first, self._has_begun = not self._has_begun, True
-        return is_first
+        """Count a decoder that starts, and return whether it is the first one."""
+        self._decoders += 1
+        return self._decoders == 1
 
     def pass_delta(self, delta: PlainDelta) -> Iterator[PlainDelta]:
         """Write a delta if possible, and yield what the SDK must handle now."""
-        if self._take(delta):
-            if self._held_chars > _MAX_HELD_CHARS:
-                yield from self.release()
-            return
-        yield from self.release()
-        if delta.field == "content":
-            self._key = delta.key
-            # Text that is no text in the end, such as reasoning, may be long.
-            self._underway = self._underway[-_MAX_HELD_CHARS:] + delta.text
-        else:
-            self._part = None
-        yield delta
+        if not self._take(delta):
+            yield from self.interrupt()
+            if delta.field == "content":
+                self._given, self._key = delta.text, delta.key
+            yield delta
+        elif self._held_chars > _MAX_HELD_CHARS:
+            yield from self.release()
 
     def interrupt(self) -> Iterator[PlainDelta]:
-        """Yield what the SDK must handle before an event that is not a plain delta."""
+        """Close the shortcut, and yield what the SDK must handle before another event."""
         yield from self.release()
-        self._part = None
-        if not self._written:
-            self._underway = ""
+        self._part = self._given = None
 
     def release(self) -> Iterator[PlainDelta]:
-        """Yield the text that is written and not yet given to the SDK."""
-        held, self._held, self._held_chars = self._held, [], 0
-        for delta in merge_plain(held):
-            self._underway += delta.text
-            self._written += len(delta.text)
-            yield delta
+        """Yield the text that is written and not yet given to the SDK, as one delta."""
+        if (delta := self._last) is None:
+            return
+        text = delta.holder[delta.field] = "".join(self._held)
+        self._held, self._held_chars, self._last = [], 0, None
+        self._written += text
+        self._part, self._given = None, text
+        yield delta
 
     def unwritten(self, part: int, text: str, *, starts: bool = False) -> str:
         """Return the rest of an event's text, which is not yet written.
 
-        With `starts`, the event starts a part. Text that was given to the SDK before then is in
-        other parts, or was left out.
+        With `starts`, the event starts a part.
 
         Raises:
             ShortcutMismatch: if the event is not a delta of the text that is written.
         """
-        written = min(self._written, len(text))
-        if text[:written] != self._underway[:written] or (starts and self._written):
+        length = min(len(self._written), len(text))
+        if text[:length] != self._written[:length] or (starts and self._written):
             raise ShortcutMismatch
-        if starts and text and self._underway.endswith(text):
-            self._underway = ""
-        elif self._underway.startswith(text):
-            self._underway = self._underway[len(text) :]
-        self._written -= written
-        self._part = part
-        return text[written:]
+        self._written = self._written[length:]
+        is_unchanged = text == self._given and not _CHANGEABLE.search(text)
+        self._part = part if is_unchanged else None
+        self._given = None
+        return text[length:]
 
     def close(self) -> None:
         """Keep the shortcut closed until the next event with text."""
-        self._part = None
+        self._part = self._given = None
 
     def _take(self, delta: PlainDelta) -> bool:
         """Write a delta, and return whether that was possible."""
-        if self._part is None or self._underway:
-            return False
         text = delta.text
-        if delta.key != self._key or _CHANGEABLE.search(text):
+        if self._part is None or self._decoders > 1 or delta.key != self._key:
             return False
-        if not self._write(self._part, text):
+        if _CHANGEABLE.search(text) or not self._write(self._part, text):
             return False
-        self._held.append(delta)
+        self._held.append(text)
         self._held_chars += len(text)
+        self._last = delta
         return True
 
 

@@ -1,14 +1,25 @@
 """Text that takes the shortcut around the SDK and pydantic-ai, through a whole attempt."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.capabilities import AbstractCapability
-from pydantic_ai.messages import AgentStreamEvent, PartDeltaEvent, PartStartEvent, TextPart
+from pydantic_ai.messages import (
+    AgentStreamEvent,
+    ModelResponse,
+    ModelResponseStreamEvent,
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+)
 from pydantic_ai.messages import TextPartDelta as Delta
+from pydantic_ai.models import CompletedStreamedResponse, Model, StreamedResponse
+from pydantic_ai.models.wrapper import WrapperModel
 
 from mamba.agents import AgentRun
 from shared.settings import OpenAISettings, Settings
@@ -51,6 +62,17 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts
 
 
+async def hide_seven(stream: AsyncIterable[AgentStreamEvent]) -> AsyncIterator[AgentStreamEvent]:
+    async for event in stream:
+        match event:
+            case PartStartEvent(part=TextPart(content=text)):
+                yield replace(event, part=replace(event.part, content=text.replace("7", "x")))
+            case PartDeltaEvent(delta=Delta(content_delta=text)):
+                yield replace(event, delta=Delta(content_delta=text.replace("7", "x")))
+            case _:
+                yield event
+
+
 @dataclass
 class HideSeven(AbstractCapability[AgentRun]):
     """A capability that changes some of the answer's text."""
@@ -61,14 +83,37 @@ class HideSeven(AbstractCapability[AgentRun]):
         *,
         stream: AsyncIterable[AgentStreamEvent],
     ) -> AsyncIterable[AgentStreamEvent]:
-        async for event in stream:
-            match event:
-                case PartStartEvent(part=TextPart(content=text)):
-                    yield replace(event, part=replace(event.part, content=text.replace("7", "x")))
-                case PartDeltaEvent(delta=Delta(content_delta=text)):
-                    yield replace(event, delta=Delta(content_delta=text.replace("7", "x")))
-                case _:
-                    yield event
+        async for event in hide_seven(stream):
+            yield event
+
+
+class HideSevenResponse(CompletedStreamedResponse):
+    """A response whose events are those of another one, without the digit 7."""
+
+    def __init__(self, response: StreamedResponse) -> None:
+        super().__init__(
+            ModelResponse(parts=[]), model_request_parameters=response.model_request_parameters
+        )
+        self.wrapped = response
+
+    def get(self) -> ModelResponse:
+        return self.wrapped.get()
+
+    def __aiter__(self) -> AsyncIterator[ModelResponseStreamEvent]:
+        return hide_seven(self.wrapped)  # pyright: ignore[reportReturnType]
+
+
+class HideSevenModel(WrapperModel):
+    @asynccontextmanager
+    async def request_stream(self, *args: Any, **options: Any) -> AsyncGenerator[StreamedResponse]:
+        async with super().request_stream(*args, **options) as response:
+            yield HideSevenResponse(response)
+
+
+@dataclass
+class WrapModel(AbstractCapability[AgentRun]):
+    def get_wrapper_model(self, model: Model) -> Model | None:
+        return HideSevenModel(model)
 
 
 async def test_most_text_takes_the_shortcut(
@@ -84,10 +129,15 @@ async def test_most_text_takes_the_shortcut(
     assert len("".join(taken)) > len("".join(WORDS)) / 2
 
 
+@pytest.mark.parametrize("capability", [HideSeven(), WrapModel()])
 async def test_text_changed_by_a_capability_takes_no_shortcut(
-    harness: RunChatHarness, upstream: Upstream, models: ModelRegistry, taken: list[str]
+    harness: RunChatHarness,
+    upstream: Upstream,
+    models: ModelRegistry,
+    taken: list[str],
+    capability: AbstractCapability[AgentRun],
 ) -> None:
-    harness.agent = Agent(deps_type=AgentRun, capabilities=[HideSeven()])
+    harness.agent = Agent(deps_type=AgentRun, capabilities=[capability])
     await upstream.script("m", [[{"text": WORDS, "delay": 0.01}]])
 
     await start(harness.runner(models=models))

@@ -28,7 +28,11 @@ from tests.worker.unit.models.transport.test_delta_merger import (
 from worker.models.chat.chunk import parse_chunk
 from worker.models.transport.delta_merger import PlainDelta, plain_delta
 from worker.models.transport.event_decoder import AnswerDecoder
-from worker.models.transport.text_shortcut import ShortcutMismatch, TextShortcut
+from worker.models.transport.text_shortcut import (
+    ShortcutMismatch,
+    TextShortcut,
+    take_shortcut,
+)
 from worker.output.event_mapper import EventMapper
 
 
@@ -99,9 +103,10 @@ async def answer(reads: Sequence[bytes], *, shortcut: bool) -> Answer:
     return found
 
 
-_PIECES = st.text(max_size=6) | st.sampled_from(
-    ["a", "b ", "<", "<think>", "</think>", "\n\n", "<\u200d|im_end|>", "\u200d", "|im_end|>", " "]
-)
+#: Tags and special tokens, and parts of them.
+_TAGS = ["<", "<t", "<think>", "think>", "</think>", "<\u200d|im_end|>", "|im_end|>", "\u200d"]
+_HARMONY = ["<|", "|end|>", "<|channel|>commentary<|message|>", "<|channel|>final<|message|>"]
+_PIECES = st.text(max_size=6) | st.sampled_from([*_TAGS, *_HARMONY, "a", "b ", "\n\n", " "])
 
 
 def _deltas_with(text: str) -> st.SearchStrategy[Delta]:
@@ -110,6 +115,7 @@ def _deltas_with(text: str) -> st.SearchStrategy[Delta]:
         {"content": None, "reasoning_content": text},
         {"content": text, "annotations": []},
         {"content": text, "reasoning": "r"},
+        {"content": text, "role": "assistant", "refusal": None},
         arguments(0, text),
     ]
     return st.just(content) | st.just(content) | st.sampled_from(others)
@@ -130,6 +136,17 @@ def test_shortcut_changes_neither_events_nor_response(
         shortened = asyncio.run(answer(reads, shortcut=True))
         assert shortened.merged == expected.merged
         assert shortened.response == expected.response
+
+
+@pytest.mark.parametrize("texts", [["<", "<", "a"], ["a", "<", "", "<", "a"]])
+async def test_held_back_text_that_equals_shown_text(texts: list[str]) -> None:
+    texts = ["<|channel|>commentary<|message|>", *texts]
+    reads = _events_of(stream("openai", [{"content": text} for text in texts]))
+    expected = await answer(reads, shortcut=False)
+    shortened = await answer(reads, shortcut=True)
+
+    assert shortened.merged == expected.merged
+    assert shortened.response == expected.response
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -213,6 +230,16 @@ def test_another_text_than_the_written_one_fails(text: str, *, starts: bool) -> 
     assert [delta.text for delta in shortcut.interrupt()] == ["bc"]
     with pytest.raises(ShortcutMismatch):
         shortcut.unwritten(0, text, starts=starts)
+
+
+def test_second_response_closes_the_shortcut() -> None:
+    shortcut = opened(written := [])
+    with shortcut.offer():
+        assert take_shortcut() is shortcut
+        assert not [*shortcut.pass_delta(content("b"))]
+        assert take_shortcut() is not shortcut
+    assert [delta.text for delta in shortcut.pass_delta(content("c"))] == ["b", "c"]
+    assert written == ["b"]
 
 
 def test_text_that_is_held_back_closes_the_shortcut() -> None:
