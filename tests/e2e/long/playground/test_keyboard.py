@@ -45,7 +45,7 @@ def ask(page: PlaygroundWindow, text: str) -> None:
 
 def test_tab_order_follows_the_layout(page: PlaygroundWindow) -> None:
     page.send("Count to 3")
-    page.wait_for_summary()
+    page.window.wait_for_text("Count to 3", ".sidebar li.current")  # no longer "New chat"
     focus(page, ".head a")
     labels: list[str] = []
     hidden: list[str] = []
