@@ -16,7 +16,9 @@ SHOWS_FOCUS = (
 
 
 def focus(page: PlaygroundWindow, selector: str) -> None:
-    page.window.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
+    """Focus an element as soon as it is shown."""
+    element = f"document.querySelector({json.dumps(selector)})"
+    page.window.wait_until(f"({element}?.focus(), {FOCUSED} === {element})")
 
 
 def wait_for_focus(page: PlaygroundWindow, selector: str) -> None:
