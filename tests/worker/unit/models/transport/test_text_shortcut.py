@@ -19,8 +19,6 @@ from tests.support.fakes.model_stream import FakeStream, fake_endpoint
 from tests.worker.unit.models.transport.test_delta_merger import (
     SERVERS,
     Delta,
-    arguments,
-    bytewise,
     opening,
     split,
     stream,
@@ -116,7 +114,6 @@ def _deltas_with(text: str) -> st.SearchStrategy[Delta]:
         {"content": text, "annotations": []},
         {"content": text, "reasoning": "r"},
         {"content": text, "role": "assistant", "refusal": None},
-        arguments(0, text),
     ]
     return st.just(content) | st.just(content) | st.sampled_from(others)
 
@@ -131,8 +128,9 @@ def test_shortcut_changes_neither_events_nor_response(
     server: str, deltas: list[Delta], cuts: list[int]
 ) -> None:
     body = stream(server, deltas)
-    expected = asyncio.run(answer(bytewise(body), shortcut=False))
     for reads in (split(body, cuts), _events_of(body)):
+        # A tag that arrives together with other text is text, so the reads must be the same.
+        expected = asyncio.run(answer(reads, shortcut=False))
         shortened = asyncio.run(answer(reads, shortcut=True))
         assert shortened.merged == expected.merged
         assert shortened.response == expected.response
