@@ -15,7 +15,7 @@ from bench.usage import cpu_seconds
 
 SHORT_WORDS = 20
 _WORDS = 400
-_STREAMS = 50
+STREAMS = 50
 _STARTED_AT_ONCE = 100
 #: Sends a word every 0.1 seconds, so that answers are in progress while others start.
 _SLOW = model_name(20, 0.1)
@@ -95,14 +95,14 @@ async def token_delay(servers: Servers, effort: Effort) -> list[Row]:
 async def saturated(servers: Servers, effort: Effort) -> list[Row]:
     async def measure(target: Target) -> Values:
         before = cpu_seconds(target.pids)
-        answers = await _concurrently(target, model_name(_WORDS), _STREAMS)
+        answers = await _concurrently(target, model_name(_WORDS), STREAMS)
         cpu = cpu_seconds(target.pids) - before
         words = sum(answer.words for answer in answers)
-        assert words == _STREAMS * _WORDS
+        assert words == STREAMS * _WORDS
         return words / max(answer.duration for answer in answers), cpu / words * 1000
 
     titles = [
-        (f"tokens per second, {_STREAMS} streams saturated", at_least(5)),
+        (f"tokens per second, {STREAMS} streams saturated", at_least(5)),
         ("CPU of 1,000 tokens, all processes, saturated (s)", at_most(0.25)),
     ]
     return await _compare(servers, effort, measure, titles)
@@ -131,14 +131,14 @@ async def short_answers(servers: Servers, effort: Effort) -> list[Row]:
     ]
 
 
-async def many_short_answers(url: str, count: int) -> None:
+async def many_short_answers(url: str, count: int, *, streams: int = STREAMS) -> None:
     waiting = iter(range(count))
 
     async def client() -> None:
         for _ in waiting:
             assert (await ask(url, model_name(SHORT_WORDS))).words == SHORT_WORDS
 
-    await asyncio.gather(*(client() for _ in range(_STREAMS)))
+    await asyncio.gather(*(client() for _ in range(streams)))
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -1,15 +1,18 @@
-"""`mamba worker --processes 2` compared with one process.
+"""`mamba worker --processes 2` compared with as many deployments that have one process each.
 
-Two processes, the clients, and the upstream may need more cores than the machine has. Therefore,
+Two processes, the clients, and the upstream need more cores than the machine may have. Therefore,
 this measures the CPU time of the busiest worker process instead of the duration. On enough cores,
-the result is the speedup. It includes overhead, and an uneven distribution of the work. Both are
-also reported separately.
+the result is the speedup. Processes that share cores also slow each other down, for example in
+their caches. The separate deployments do so as well, because they run at the same time and with the
+same load. So the result only includes what the processes of one worker do to each other: overhead,
+and an uneven distribution of the work. Both are also reported separately.
 """
 
+import asyncio
 import statistics
 from typing import NamedTuple
 
-from bench.measurements import Effort, many_short_answers
+from bench.measurements import STREAMS, Effort, many_short_answers
 from bench.servers import Mamba, open_mamba, open_upstream, worker_pids
 from bench.table import Row, at_least, number, single
 from bench.usage import cpu_seconds
@@ -17,38 +20,40 @@ from bench.usage import cpu_seconds
 _PROCESSES = 2
 
 
-class Pair(NamedTuple):
-    """The CPU time of one worker process, and of each of several, for as many answers."""
+class Round(NamedTuple):
+    """The CPU time per answer of one process alone, and of each process in a group of them."""
 
-    one: float
-    several: list[float]
+    alone: float
+    separate: list[float]
+    together: list[float]
 
 
 async def processes(effort: Effort) -> list[Row]:
-    """Measure one worker process and several in turn, once per round."""
+    """Measure one process, separate workers, and one worker with as many processes in turn."""
     answers = effort.short_answers
     async with (
         open_upstream() as upstream,
-        open_mamba(upstream) as one,
-        open_mamba(upstream, processes=_PROCESSES) as several,
+        open_mamba(upstream) as first,
+        open_mamba(upstream) as second,
+        open_mamba(upstream, processes=_PROCESSES) as together,
     ):
-        return rows_of(
-            [
-                Pair(
-                    sum(await _cpu_of_workers(one, answers)),
-                    await _cpu_of_workers(several, answers),
-                )
-                for _ in range(effort.rounds)
-            ],
-            answers,
-        )
+        rounds: list[Round] = []
+        for _ in range(effort.rounds):
+            [alone] = await _cpu_of_answer(first, answers)
+            separate = await asyncio.gather(
+                _cpu_of_answer(first, answers), _cpu_of_answer(second, answers)
+            )
+            shared = await _cpu_of_answer(together, answers, _PROCESSES)
+            rounds.append(Round(alone, [cpu / len(separate) for [cpu] in separate], shared))
+    return rows_of(rounds)
 
 
-def rows_of(pairs: list[Pair], answers: int) -> list[Row]:
-    factor = statistics.median(pair.one / max(pair.several) for pair in pairs)
-    overhead = statistics.median(sum(pair.several) / pair.one for pair in pairs)
-    share = statistics.median(max(pair.several) / sum(pair.several) for pair in pairs)
-    per_second = statistics.median(answers / max(pair.several) for pair in pairs)
+def rows_of(rounds: list[Round]) -> list[Row]:
+    factor = statistics.median(sum(cpu.separate) / max(cpu.together) for cpu in rounds)
+    overhead = statistics.median(sum(cpu.together) / sum(cpu.separate) for cpu in rounds)
+    contention = statistics.median(sum(cpu.separate) / cpu.alone for cpu in rounds)
+    part = statistics.median(max(cpu.together) / sum(cpu.together) for cpu in rounds)
+    per_second = statistics.median(1 / max(cpu.together) for cpu in rounds)
     goal, title = at_least(1.8), f"--processes {_PROCESSES}"
     return [
         Row(
@@ -59,14 +64,19 @@ def rows_of(pairs: list[Pair], answers: int) -> list[Row]:
             str(goal),
             goal.is_met(factor),
         ),
-        single(f"{title}: CPU of an answer, compared with one process", overhead, unit="×"),
-        single(f"{title}: share of the work of the busiest worker process", share),
+        single(f"{title}: CPU of an answer, compared with separate workers", overhead, unit="×"),
+        single(f"{title}: part of the work of the busiest worker process", part),
+        single(
+            f"CPU of an answer, {_PROCESSES} separate workers at once, compared with one",
+            contention,
+            unit="×",
+        ),
     ]
 
 
-async def _cpu_of_workers(mamba: Mamba, answers: int) -> list[float]:
-    """Return the CPU time of each worker process for short answers."""
-    pids = worker_pids(mamba.worker)
+async def _cpu_of_answer(mamba: Mamba, answers: int, processes: int = 1) -> list[float]:
+    """Return the CPU time per answer of each worker process, with the same load on each."""
+    pids, answers = worker_pids(mamba.worker), answers * processes
     before = [cpu_seconds((pid,)) for pid in pids]
-    await many_short_answers(mamba.target.url, answers)
-    return [cpu_seconds((pid,)) - used for pid, used in zip(pids, before, strict=True)]
+    await many_short_answers(mamba.target.url, answers, streams=STREAMS * processes)
+    return [(cpu_seconds((pid,)) - used) / answers for pid, used in zip(pids, before, strict=True)]

@@ -10,7 +10,7 @@ from bench.capacity import Curves, Delay, Throughput
 from bench.load import ask
 from bench.measurements import FULL, steady_delays
 from bench.plots import write_plots
-from bench.scaling import Pair, rows_of
+from bench.scaling import Round, rows_of
 from bench.servers import DirectApi, open_upstream
 from bench.table import Row, at_least, at_most, compare, markdown, single, write_section
 from bench.upstream import model_name
@@ -51,13 +51,15 @@ def test_table_has_medians_and_verdicts() -> None:
 
 
 def test_scaling_separates_overhead_from_uneven_work() -> None:
-    even, uneven = Pair(3.0, [1.6, 1.6]), Pair(3.0, [2.0, 1.2])
+    even = Round(0.004, [0.0025, 0.0025], [0.0026, 0.0026])
+    uneven = Round(0.004, [0.0025, 0.0025], [0.004, 0.0015])
 
-    speed, overhead, share = rows_of([even, uneven, uneven], answers=600)
+    speed, overhead, part, contention = rows_of([even, uneven, uneven])
 
-    assert speed.cells()[1:] == ("300", "", "1.5 × one process", "≥ 1.8 ×", "missed")
-    assert overhead.mamba == "1.07 ×"
-    assert share.mamba == "0.625"
+    assert speed.cells()[1:] == ("250", "", "1.25 × one process", "≥ 1.8 ×", "missed")
+    assert overhead.mamba == "1.1 ×"
+    assert part.mamba == "0.727"
+    assert contention.mamba == "1.25 ×"
 
 
 def test_section_between_markers_is_replaced(tmp_path: Path) -> None:

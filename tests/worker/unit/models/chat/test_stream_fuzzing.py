@@ -35,27 +35,26 @@ async def run_agent(responses: Sequence[Sequence[object]]) -> list[Event]:
     async def create(**_: Any) -> FakeStream:
         return FakeStream(parsed(remaining.pop(0) if len(remaining) > 1 else remaining[0]))
 
-    async with fake_endpoint(create) as endpoint:
-        agent = Agent(endpoint.chat_model("m"), output_type=[str, type(None)])
+    agent = Agent(fake_endpoint(create).chat_model("m"), output_type=[str, type(None)])
 
-        @agent.tool_plain
-        def f(a: int = 0) -> int:
-            return a
+    @agent.tool_plain
+    def f(a: int = 0) -> int:
+        return a
 
-        limits = UsageLimits(request_limit=3)
-        async with agent.iter("Hi", usage_limits=limits) as run:
-            async for node in run:
-                if Agent.is_model_request_node(node):
-                    mapper.start_step()
-                    async with node.stream(run.ctx) as stream:
-                        async for event in stream:
-                            mapper.on_model_event(event)
-                    mapper.end_response()
-                elif Agent.is_call_tools_node(node):
-                    async with node.stream(run.ctx) as stream:
-                        async for event in stream:
-                            mapper.on_tool_event(event)
-            ModelMessagesTypeAdapter.dump_json(run.all_messages())
+    limits = UsageLimits(request_limit=3)
+    async with agent.iter("Hi", usage_limits=limits) as run:
+        async for node in run:
+            if Agent.is_model_request_node(node):
+                mapper.start_step()
+                async with node.stream(run.ctx) as stream:
+                    async for event in stream:
+                        mapper.on_model_event(event)
+                mapper.end_response()
+            elif Agent.is_call_tools_node(node):
+                async with node.stream(run.ctx) as stream:
+                    async for event in stream:
+                        mapper.on_tool_event(event)
+        ModelMessagesTypeAdapter.dump_json(run.all_messages())
     return events
 
 

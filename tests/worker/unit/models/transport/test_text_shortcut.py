@@ -81,23 +81,22 @@ async def answer(reads: Sequence[bytes], *, shortcut: bool) -> Answer:
     async def create(**_: Any) -> FakeStream:
         return FakeStream(found.decode(AnswerDecoder("text/event-stream"), reads))
 
-    async with fake_endpoint(create) as endpoint:
-        agent = Agent(endpoint.chat_model("m"), output_type=[str, type(None)])
-        async with agent.iter("Hi") as run:
-            async for node in run:
-                if Agent.is_model_request_node(node):
-                    mapper.start_step()
-                    with ExitStack() as offer:
-                        if shortcut:
-                            offer.enter_context(mapper.new_shortcut(lambda: True).offer())
-                        async with node.stream(run.ctx) as parts:
-                            async for event in parts:
-                                mapper.on_model_event(event)
-                    mapper.end_response()
-                elif Agent.is_call_tools_node(node):
-                    messages = ModelMessagesTypeAdapter.dump_python([node.model_response])
-                    found.response = messages[0]["parts"]
-                    break
+    agent = Agent(fake_endpoint(create).chat_model("m"), output_type=[str, type(None)])
+    async with agent.iter("Hi") as run:
+        async for node in run:
+            if Agent.is_model_request_node(node):
+                mapper.start_step()
+                with ExitStack() as offer:
+                    if shortcut:
+                        offer.enter_context(mapper.new_shortcut(lambda: True).offer())
+                    async with node.stream(run.ctx) as parts:
+                        async for event in parts:
+                            mapper.on_model_event(event)
+                mapper.end_response()
+            elif Agent.is_call_tools_node(node):
+                messages = ModelMessagesTypeAdapter.dump_python([node.model_response])
+                found.response = messages[0]["parts"]
+                break
     return found
 
 
