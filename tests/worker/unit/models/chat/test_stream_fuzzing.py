@@ -14,7 +14,7 @@ from pydantic_ai.messages import ModelMessagesTypeAdapter
 from shared.streams.events import Event, TextDelta, decode
 from shared.streams.transcript import Transcript
 from tests.support.fakes.chunks import CHUNK, JSON
-from tests.support.fakes.model_stream import FakeStream, fake_endpoint
+from tests.support.models.fake_stream import FakeStream, fake_endpoint
 from worker.models.chat.chunk import parse_chunk
 from worker.models.run_failures import INTERNAL, failure_of
 from worker.output.event_mapper import EventMapper

@@ -15,10 +15,11 @@ from pydantic_ai.messages import ModelMessagesTypeAdapter
 
 from shared.streams.events import StreamEvent, TextDelta, merge_deltas
 from shared.streams.transcript import Transcript
-from tests.support.fakes.model_stream import FakeStream, fake_endpoint
-from tests.worker.unit.models.transport.test_delta_merger import (
+from tests.support.models.fake_stream import FakeStream, fake_endpoint
+from tests.support.models.server_streams import (
     SERVERS,
     Delta,
+    by_event,
     opening,
     split,
     stream,
@@ -127,7 +128,7 @@ def test_shortcut_changes_neither_events_nor_response(
     server: str, deltas: list[Delta], cuts: list[int]
 ) -> None:
     body = stream(server, deltas)
-    for reads in (split(body, cuts), _events_of(body)):
+    for reads in (split(body, cuts), by_event(body)):
         # A tag that arrives together with other text is text, so the reads must be the same.
         expected = asyncio.run(answer(reads, shortcut=False))
         shortened = asyncio.run(answer(reads, shortcut=True))
@@ -138,7 +139,7 @@ def test_shortcut_changes_neither_events_nor_response(
 @pytest.mark.parametrize("texts", [["<", "<", "a"], ["a", "<", "", "<", "a"]])
 async def test_held_back_text_that_equals_shown_text(texts: list[str]) -> None:
     texts = ["<|channel|>commentary<|message|>", *texts]
-    reads = _events_of(stream("openai", [{"content": text} for text in texts]))
+    reads = by_event(stream("openai", [{"content": text} for text in texts]))
     expected = await answer(reads, shortcut=False)
     shortened = await answer(reads, shortcut=True)
 
@@ -148,7 +149,7 @@ async def test_held_back_text_that_equals_shown_text(texts: list[str]) -> None:
 
 @pytest.mark.parametrize("server", SERVERS)
 async def test_sdk_receives_few_chunks_of_a_long_text(server: str) -> None:
-    reads = _events_of(stream(server, [{"content": f"word{n} "} for n in range(200)]))
+    reads = by_event(stream(server, [{"content": f"word{n} "} for n in range(200)]))
     shortened = await answer(reads, shortcut=True)
 
     assert shortened.text == "".join(f"word{n} " for n in range(200))
@@ -157,7 +158,7 @@ async def test_sdk_receives_few_chunks_of_a_long_text(server: str) -> None:
 
 
 async def test_each_read_is_written_before_the_next() -> None:
-    reads = _events_of(stream("openai", [{"content": "ab"}] * 10))
+    reads = by_event(stream("openai", [{"content": "ab"}] * 10))
     shortened = await answer(reads, shortcut=True)
 
     # The first read contains no text, and the last two the finish reason and the end.
@@ -167,7 +168,7 @@ async def test_each_read_is_written_before_the_next() -> None:
 @pytest.mark.parametrize("text", ["<think>a</think>\n\n", "\n\n", ""])
 async def test_shortcut_opens_after_a_special_beginning(text: str) -> None:
     deltas: list[Delta] = [{"content": text}, *({"content": "ab"} for _ in range(50))]
-    shortened = await answer(_events_of(stream("vllm", deltas)), shortcut=True)
+    shortened = await answer(by_event(stream("vllm", deltas)), shortcut=True)
 
     assert shortened.text.strip() == "ab" * 50
     assert shortened.chunks < 10
@@ -176,15 +177,11 @@ async def test_shortcut_opens_after_a_special_beginning(text: str) -> None:
 async def test_shortcut_opens_again_after_a_tag_in_the_text() -> None:
     texts = [*["ab"] * 30, "a <b", "> c", *["ab"] * 30]
     shortened = await answer(
-        _events_of(stream("openai", [{"content": text} for text in texts])), shortcut=True
+        by_event(stream("openai", [{"content": text} for text in texts])), shortcut=True
     )
 
     assert shortened.text == "".join(texts)
     assert shortened.chunks < 12
-
-
-def _events_of(body: bytes) -> list[bytes]:
-    return [event + b"\n\n" for event in body.split(b"\n\n") if event]
 
 
 def content(text: str) -> PlainDelta:
