@@ -277,7 +277,7 @@ class _StepWriter:
             return self._writer.has_capacity and streams_unchanged(_model_of(node))
 
         with ExitStack() as offer:
-            if self._may_shorten(iteration):
+            if self._allows_shortcut(iteration):
                 offer.enter_context(self._mapper.new_shortcut(may_write).offer())
             async with with_timeouts(node.stream(iteration.ctx), self._timeouts) as waiting:
                 async for event in waiting:
@@ -287,8 +287,8 @@ class _StepWriter:
                         await self._meter.observe(event)
         self._mapper.end_response()
 
-    def _may_shorten(self, iteration: AgentIteration[Any, Any]) -> bool:
-        """Return whether text may be written before pydantic-ai has handled it.
+    def _allows_shortcut(self, iteration: AgentIteration[Any, Any]) -> bool:
+        """Return whether text may take the shortcut around pydantic-ai.
 
         A budget counts each event, and capabilities can change events.
         """
