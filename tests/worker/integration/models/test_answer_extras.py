@@ -1,14 +1,10 @@
 """Citations and media of a model's answer: shown as sources, or left out with a log event."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from shared.settings import OpenAISettings, Settings
-from shared.settings.live_settings import LiveSettings
 from shared.streams.events import FinishStep, SourceUrl
 from tests.support.run_chat_harness import RunChatHarness, kinds, start
 from tests.support.upstream.client import Upstream, sse_body
@@ -17,15 +13,6 @@ from worker.models.registry import ModelRegistry
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
 URL = "https://a.test/x?y=1"
-
-
-@pytest.fixture
-async def models(upstream: Upstream) -> AsyncGenerator[ModelRegistry]:
-    await upstream.clear()
-    settings = OpenAISettings(base_url=upstream.base_url, api_key=SecretStr("k"))
-    models = ModelRegistry(LiveSettings(Settings(openai=settings)))
-    yield models
-    await models.close()
 
 
 def chunk(delta: Any, reason: str | None = None, **fields: Any) -> dict[str, Any]:

@@ -1,16 +1,12 @@
 """Reasoning and extensions of tool calls return to the model, in the form in which they came."""
 
-from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
 import pytest
-from pydantic import SecretStr
 from pydantic_ai import Tool
 
 from shared.chat.messages import Message, ReasoningPart, StepStart, TextPart, ToolPart
 from shared.provider_metadata import mamba_metadata
-from shared.settings import OpenAISettings, Settings
-from shared.settings.live_settings import LiveSettings
 from shared.streams.transcript import (
     Transcript,
     TranscriptReasoning,
@@ -70,15 +66,6 @@ FORMATS = {
 }
 
 formats = pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
-
-
-@pytest.fixture
-async def models(upstream: Upstream) -> AsyncGenerator[ModelRegistry]:
-    await upstream.clear()
-    settings = OpenAISettings(base_url=upstream.base_url, api_key=SecretStr("k"))
-    models = ModelRegistry(LiveSettings(Settings(openai=settings)))
-    yield models
-    await models.close()
 
 
 @pytest.fixture(autouse=True)

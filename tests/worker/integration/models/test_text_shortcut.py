@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.messages import (
@@ -22,8 +21,6 @@ from pydantic_ai.models import CompletedStreamedResponse, Model, StreamedRespons
 from pydantic_ai.models.wrapper import WrapperModel
 
 from mamba.agents import AgentRun
-from shared.settings import OpenAISettings, Settings
-from shared.settings.live_settings import LiveSettings
 from shared.streams.events import Finish
 from tests.support.run_chat_harness import RunChatHarness, start, text_of
 from tests.support.upstream.client import Upstream
@@ -35,15 +32,6 @@ from worker.models.transport.text_shortcut import TextShortcut
 pytestmark = pytest.mark.usefixtures("no_pauses")
 
 WORDS = [f"word{n} " for n in range(40)]
-
-
-@pytest.fixture
-async def models(upstream: Upstream) -> AsyncGenerator[ModelRegistry]:
-    await upstream.clear()
-    openai = OpenAISettings(base_url=upstream.base_url, api_key=SecretStr("k"))
-    models = ModelRegistry(LiveSettings(Settings(openai=openai)))
-    yield models
-    await models.close()
 
 
 @pytest.fixture
