@@ -270,16 +270,18 @@ class _StepWriter:
         self._mapper.start_step()
         self._on_prepared()
         waiting: TimedEvents[AgentStreamEvent] | None = None
+        is_unchanged = False
 
         def may_write() -> bool:
             if waiting is not None:
                 waiting.extend()
-            return self._writer.has_capacity and streams_unchanged(_model_of(node))
+            return is_unchanged and self._writer.has_capacity
 
         with ExitStack() as offer:
             if self._allows_shortcut(iteration):
                 offer.enter_context(self._mapper.new_shortcut(may_write).offer())
             async with with_timeouts(node.stream(iteration.ctx), self._timeouts) as waiting:
+                is_unchanged = streams_unchanged(_model_of(node))
                 async for event in waiting:
                     self._mapper.on_model_event(event)
                     await self._writer.wait_for_capacity()

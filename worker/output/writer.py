@@ -247,8 +247,11 @@ class RunWriter:
     @property
     def has_capacity(self) -> bool:
         """Whether `write` and `wait_for_capacity` would return at once."""
-        is_full = len(self._kept) + len(self._buffer) > _MAX_BUFFERED_EVENTS
-        return self._refusal is None and self._bytes <= self._max_bytes and not is_full
+        return self._refusal is None and self._bytes <= self._max_bytes and not self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._kept) + len(self._buffer) > _MAX_BUFFERED_EVENTS
 
     def write(self, event: StreamEvent) -> None:
         """Buffer an event. A boundary is written with the next event, others as soon as possible.
@@ -283,7 +286,7 @@ class RunWriter:
         """
         if self._bytes > self._max_bytes:
             raise AnswerTooLarge
-        if len(self._kept) + len(self._buffer) > _MAX_BUFFERED_EVENTS:
+        if self._is_full:
             await self._written.wait()
 
     async def drain(self, *, ending: bool = False) -> None:
