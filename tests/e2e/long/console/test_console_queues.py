@@ -84,6 +84,15 @@ async def test_several_queues_are_paused_together(window: Window, workerless: Sy
         window.wait_for_text("processing paused", '[data-queue="research"]')
 
 
+async def test_expected_wait_is_shown_once_a_worker_serves_the_queue(
+    window: Window, workerless: System
+) -> None:
+    cell = "document.querySelectorAll('[data-queue=main] td')[4].innerText"
+    window.wait_until(f"{cell} === '–'")
+    async with workerless.start_workers(1):
+        window.wait_until(f"{cell} === '0 s'")
+
+
 async def test_owners_are_listed_with_their_runs(
     window: Window, workerless: System, sse: SseClient, name: str
 ) -> None:

@@ -51,6 +51,9 @@ export function Queues({ system }: { system: Overview }) {
             <th scope="col" class="right">
               Oldest
             </th>
+            <th scope="col" class="right" title="How long a new interactive run will probably wait">
+              Expected
+            </th>
             <th scope="col" class="right">
               Slots
             </th>
@@ -68,6 +71,10 @@ function backgroundNote(queue: QueueSnapshot): string | undefined {
   return queue.background ? `${format.count(queue.background)} of them are background runs` : undefined;
 }
 
+function expectedWait({ expected_wait_ms }: QueueSnapshot): string {
+  return expected_wait_ms == null ? format.NONE : format.age(expected_wait_ms);
+}
+
 export function isFull(queue: QueueSnapshot): boolean {
   return queue.slots > 0 && queue.slots_used >= queue.slots;
 }
@@ -83,12 +90,13 @@ function QueueRows({ queue, pauses }: { queue: QueueSnapshot; pauses: Pause[] })
         <td class="right">{format.count(queue.running)}</td>
         <td class="right">{format.count(queue.deferred)}</td>
         <td class="right">{queue.waiting ? format.age(queue.oldest_wait_ms) : format.NONE}</td>
+        <td class="right">{expectedWait(queue)}</td>
         <td class="right">
           {format.count(queue.slots_used)} / {format.count(queue.slots)}
         </td>
       </tr>
       <tr>
-        <td colSpan={6}>
+        <td colSpan={7}>
           <div class="queue-state">
             <QueueNotes queue={queue} />
             <PauseButtons queue={queue.name} pauses={pauses} />
