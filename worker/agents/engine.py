@@ -21,7 +21,12 @@ from pydantic_ai import (
     ToolDenied,
     UsageLimits,
 )
-from pydantic_ai.capabilities import AgentCapability, HandleDeferredToolCalls
+from pydantic_ai.capabilities import (
+    AbstractCapability,
+    AgentCapability,
+    HandleDeferredToolCalls,
+    Instrumentation,
+)
 from pydantic_ai.messages import (
     AgentStreamEvent,
     FunctionToolCallEvent,
@@ -52,6 +57,8 @@ from worker.tools.client import ClientToolset
 from worker.tools.context import AgentRun
 from worker.tools.display import display_tools
 
+#: The methods of capabilities that leave the response of a model as it is.
+_KEEP_RESPONSES = (AbstractCapability.wrap_model_request, Instrumentation.wrap_model_request)
 _FINISH_REASONS: dict[ModelFinishReason, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -270,18 +277,19 @@ class _StepWriter:
         self._mapper.start_step()
         self._on_prepared()
         waiting: TimedEvents[AgentStreamEvent] | None = None
-        is_unchanged = False
+        is_plain_stream = False
 
-        def may_write() -> bool:
+        def prepare_write() -> bool:
+            """Restart the silence timeout, and return whether text may be written."""
             if waiting is not None:
                 waiting.extend()
-            return is_unchanged and self._writer.has_capacity
+            return is_plain_stream and self._writer.has_capacity
 
         with ExitStack() as offer:
             if self._allows_shortcut(iteration):
-                offer.enter_context(self._mapper.new_shortcut(may_write).offer())
+                offer.enter_context(self._mapper.new_shortcut(prepare_write).offer())
             async with with_timeouts(node.stream(iteration.ctx), self._timeouts) as waiting:
-                is_unchanged = streams_unchanged(_model_of(node))
+                is_plain_stream = streams_unchanged(_model_of(node))
                 async for event in waiting:
                     self._mapper.on_model_event(event)
                     await self._writer.wait_for_capacity()
@@ -292,11 +300,14 @@ class _StepWriter:
     def _allows_shortcut(self, iteration: AgentIteration[Any, Any]) -> bool:
         """Return whether text may take the shortcut around pydantic-ai.
 
-        A budget counts each event, and capabilities can change events.
+        A budget counts each event. Capabilities can change events, and replace a response.
         """
-        capability = iteration.ctx.deps.root_capability
-        changes = capability.has_wrap_run_event_stream or capability.has_on_event
-        return not (self._meter.estimates or changes)
+        root = iteration.ctx.deps.root_capability
+        if self._meter.estimates or root.has_wrap_run_event_stream or root.has_on_event:
+            return False
+        capabilities: list[AbstractCapability[Any]] = []
+        root.apply(capabilities.append)
+        return all(type(each).wrap_model_request in _KEEP_RESPONSES for each in capabilities)
 
     async def _write_tool_results(
         self, node: CallToolsNode[Any, Any], iteration: AgentIteration[Any, Any]

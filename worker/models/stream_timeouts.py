@@ -91,7 +91,7 @@ class TimedEvents(Generic[_T]):
     deadline: _Deadline
 
     def extend(self) -> None:
-        """Start the current wait again, because the model has sent something."""
+        """Restart the silence timeout, because the model has sent something."""
         self.deadline.start()
 
     def __aiter__(self) -> Self:

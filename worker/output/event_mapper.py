@@ -60,10 +60,13 @@ class EventMapper:
         self._texts.start_response()
         self._calls.start_response()
 
-    def new_shortcut(self, may_write: Callable[[], bool]) -> TextShortcut:
-        """Return the shortcut for the text of the next response. It writes while `may_write`."""
+    def new_shortcut(self, prepare_write: Callable[[], bool]) -> TextShortcut:
+        """Return the shortcut for the text of the next response.
+
+        It calls `prepare_write` before each text, and writes the text if the result is True.
+        """
         self._shortcut = TextShortcut(
-            lambda part, text: may_write() and self._texts.add_text(part, text)
+            lambda part, text: prepare_write() and self._texts.add_text(part, text)
         )
         return self._shortcut
 

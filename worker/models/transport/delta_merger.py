@@ -1,8 +1,9 @@
 """Merges the deltas that arrive together, before they become objects of the SDK.
 
 Each object costs far more time than its text. A worker that keeps up receives one token per read,
-and passes it on at once. A busy worker receives many, and handles them as one delta. Only events
-that differ in nothing but the text of one delta are merged.
+and passes it on at once. A busy worker receives many, and handles them as one delta. Deltas are
+merged if they continue the same text: same ID, model, choice, and field. Of other fields, the last
+event's value is kept.
 """
 
 from collections.abc import Hashable, Iterator
@@ -34,7 +35,7 @@ class PlainDelta(NamedTuple):
     #: The object in `chunk` that holds the text, and the name of its field.
     holder: _Object
     field: str
-    #: What the text belongs to.
+    #: Identifies the text that the delta continues.
     key: Hashable
 
     @property

@@ -26,7 +26,7 @@ from worker.models.transport.event_lines import (
     is_field,
 )
 from worker.models.transport.growing_text import GrowingText, JsonChecker
-from worker.models.transport.text_shortcut import take_shortcut
+from worker.models.transport.text_shortcut import current_shortcut
 from worker.models.transport.unusable_response import UnusableResponse, unusable, unusable_chunk
 
 _FINISH_REASON = re.compile(r'"finish_reason": ?"[^"]')
@@ -52,7 +52,7 @@ class AnswerDecoder:
         self._lines = LineSplitter()
         self._event = EventParser()
         self._json = JsonChecker()
-        self._shortcut = take_shortcut()
+        self._shortcut = current_shortcut()
         self._complete = self._has_events = False
         #: Whether the server has sent a part of an answer, or an error.
         self._recognized = False
@@ -94,13 +94,13 @@ class AnswerDecoder:
             if (delta := plain_delta(event)) is not None:
                 deltas.append(delta)
                 continue
-            yield from self._merge(deltas)
+            yield from self._pass_merged(deltas)
             deltas.clear()
             yield from self._read_lines(event + end)
-        yield from self._merge(deltas)
+        yield from self._pass_merged(deltas)
         yield from self._read_lines(rest)
 
-    def _merge(self, deltas: list[PlainDelta]) -> Iterator[ServerSentEvent]:
+    def _pass_merged(self, deltas: list[PlainDelta]) -> Iterator[ServerSentEvent]:
         for delta in merge_plain(deltas):
             self._recognized = self._has_events = True
             yield from _events(self._shortcut.pass_delta(delta))

@@ -1,5 +1,6 @@
 """Text that takes the shortcut around the SDK and pydantic-ai, through a whole attempt."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 from pydantic_ai import Agent, RunContext
-from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.capabilities import AbstractCapability, Instrumentation, WrapModelRequestHandler
 from pydantic_ai.messages import (
     AgentStreamEvent,
     ModelResponse,
@@ -17,7 +18,12 @@ from pydantic_ai.messages import (
     TextPart,
 )
 from pydantic_ai.messages import TextPartDelta as Delta
-from pydantic_ai.models import CompletedStreamedResponse, Model, StreamedResponse
+from pydantic_ai.models import (
+    CompletedStreamedResponse,
+    Model,
+    ModelRequestContext,
+    StreamedResponse,
+)
 from pydantic_ai.models.wrapper import WrapperModel
 
 from mamba.agents import AgentRun
@@ -104,9 +110,32 @@ class WrapModel(AbstractCapability[AgentRun]):
         return HideSevenModel(model)
 
 
+@dataclass
+class BlockAnswer(AbstractCapability[AgentRun]):
+    """A capability that replaces the answer while it is streamed."""
+
+    async def wrap_model_request(
+        self,
+        ctx: RunContext[AgentRun],  # noqa: ARG002  (required by the base class)
+        *,
+        request_context: ModelRequestContext,
+        handler: WrapModelRequestHandler,
+    ) -> ModelResponse:
+        request = asyncio.ensure_future(handler(request_context))
+        await asyncio.sleep(0.5)
+        request.cancel()
+        return ModelResponse(parts=[TextPart("Blocked.")])
+
+
+@pytest.mark.parametrize("capabilities", [[], [Instrumentation()]])
 async def test_most_text_takes_the_shortcut(
-    harness: RunChatHarness, upstream: Upstream, models: ModelRegistry, taken: list[str]
+    harness: RunChatHarness,
+    upstream: Upstream,
+    models: ModelRegistry,
+    taken: list[str],
+    capabilities: list[AbstractCapability[AgentRun]],
 ) -> None:
+    harness.agent = Agent(deps_type=AgentRun, capabilities=capabilities)
     await upstream.script("m", [[{"text": WORDS, "delay": 0.01}]])
 
     await start(harness.runner(models=models))
@@ -118,7 +147,7 @@ async def test_most_text_takes_the_shortcut(
 
 
 @pytest.mark.parametrize("capability", [HideSeven(), WrapModel()])
-async def test_text_changed_by_a_capability_takes_no_shortcut(
+async def test_capability_that_changes_text_disables_the_shortcut(
     harness: RunChatHarness,
     upstream: Upstream,
     models: ModelRegistry,
@@ -134,7 +163,23 @@ async def test_text_changed_by_a_capability_takes_no_shortcut(
     assert not taken
 
 
-async def test_text_that_takes_the_shortcut_is_no_silence(
+async def test_capability_that_replaces_text_disables_the_shortcut(
+    harness: RunChatHarness, upstream: Upstream, models: ModelRegistry, taken: list[str]
+) -> None:
+    harness.agent = Agent(deps_type=AgentRun, capabilities=[BlockAnswer()])
+    await upstream.script("m", [[{"text": WORDS, "delay": 0.1}]])
+
+    await start(harness.runner(models=models))
+
+    log = await harness.log()
+    shown = text_of(log)
+    assert "".join(WORDS).startswith(shown.removesuffix("Blocked."))
+    assert shown.endswith("Blocked.")
+    assert log[-1] == Finish(finish_reason="stop")
+    assert not taken
+
+
+async def test_shortcut_text_restarts_the_silence_timeout(
     harness: RunChatHarness, upstream: Upstream, models: ModelRegistry, taken: list[str]
 ) -> None:
     harness.timeouts = StreamTimeouts(first_token=60, silence=3)

@@ -30,13 +30,13 @@ from worker.models.transport.event_decoder import AnswerDecoder
 from worker.models.transport.text_shortcut import (
     ShortcutMismatch,
     TextShortcut,
-    take_shortcut,
+    current_shortcut,
 )
 from worker.output.event_mapper import EventMapper
 
 
 class Answer:
-    """What a run shows and keeps of an answer."""
+    """The events and the response of one answer."""
 
     def __init__(self) -> None:
         self.events: list[StreamEvent] = []
@@ -129,7 +129,7 @@ def test_shortcut_changes_neither_events_nor_response(
 ) -> None:
     body = stream(server, deltas)
     for reads in (split(body, cuts), by_event(body)):
-        # A tag that arrives together with other text is text, so the reads must be the same.
+        # Whether a tag is recognized depends on the reads, so both runs use the same ones.
         expected = asyncio.run(answer(reads, shortcut=False))
         shortened = asyncio.run(answer(reads, shortcut=True))
         assert shortened.merged == expected.merged
@@ -137,7 +137,7 @@ def test_shortcut_changes_neither_events_nor_response(
 
 
 @pytest.mark.parametrize("texts", [["<", "<", "a"], ["a", "<", "", "<", "a"]])
-async def test_held_back_text_that_equals_shown_text(texts: list[str]) -> None:
+async def test_held_back_text_equal_to_shown_text_changes_nothing(texts: list[str]) -> None:
     texts = ["<|channel|>commentary<|message|>", *texts]
     reads = by_event(stream("openai", [{"content": text} for text in texts]))
     expected = await answer(reads, shortcut=False)
@@ -202,7 +202,7 @@ def opened(written: list[str]) -> TextShortcut:
     return shortcut
 
 
-def test_written_text_is_given_to_the_sdk_in_one_piece() -> None:
+def test_written_text_is_passed_to_the_sdk_in_one_piece() -> None:
     shortcut = opened(written := [])
     assert not [*shortcut.pass_delta(content("b")), *shortcut.pass_delta(content("c"))]
     assert written == ["b", "c"]
@@ -218,7 +218,7 @@ def test_text_that_may_not_be_written_takes_the_normal_path() -> None:
 
 
 @pytest.mark.parametrize(("text", "starts"), [("x", False), ("bx", False), ("bc", True)])
-def test_another_text_than_the_written_one_fails(text: str, *, starts: bool) -> None:
+def test_event_that_differs_from_written_text_raises(text: str, *, starts: bool) -> None:
     shortcut = opened([])
     assert not [*shortcut.pass_delta(content("bc"))]
     assert [delta.text for delta in shortcut.interrupt()] == ["bc"]
@@ -229,9 +229,17 @@ def test_another_text_than_the_written_one_fails(text: str, *, starts: bool) -> 
 def test_second_response_closes_the_shortcut() -> None:
     shortcut = opened(written := [])
     with shortcut.offer():
-        assert take_shortcut() is shortcut
+        assert current_shortcut() is shortcut
         assert not [*shortcut.pass_delta(content("b"))]
-        assert take_shortcut() is not shortcut
+        assert current_shortcut() is not shortcut
+        assert [delta.text for delta in shortcut.pass_delta(content("c"))] == ["b", "c"]
+    assert written == ["b"]
+
+
+def test_nothing_is_written_after_the_response() -> None:
+    shortcut = opened(written := [])
+    with shortcut.offer():
+        assert not [*shortcut.pass_delta(content("b"))]
     assert [delta.text for delta in shortcut.pass_delta(content("c"))] == ["b", "c"]
     assert written == ["b"]
 
