@@ -1,11 +1,11 @@
-"""`mamba worker --processes 2` compared with as many deployments that have one process each.
+"""Compares `mamba worker --processes 2` with two deployments of one worker process each.
 
 Two processes, the clients, and the upstream need more cores than the machine may have. Therefore,
 this measures the CPU time of the busiest worker process instead of the duration. On enough cores,
 the result is the speedup. Processes that share cores also slow each other down, for example in
 their caches. The separate deployments do so as well, because they run at the same time and with the
-same load. So the result only includes what the processes of one worker do to each other: overhead,
-and an uneven distribution of the work. Both are also reported separately.
+same load. The result therefore contains only the overhead of sharing one worker, and an uneven
+distribution of the work. Both are also reported separately.
 """
 
 import asyncio
@@ -21,7 +21,10 @@ _PROCESSES = 2
 
 
 class Round(NamedTuple):
-    """The CPU time per answer of one process alone, and of each process in a group of them."""
+    """CPU seconds per answer of one process alone, and of each process in two groups.
+
+    Those of a group are divided by all of its answers.
+    """
 
     alone: float
     separate: list[float]

@@ -45,8 +45,13 @@ class Mamba:
     worker: Worker
 
     @property
+    def program_pids(self) -> tuple[int, ...]:
+        """The processes of the API and the worker."""
+        return self.api.child.pid, *worker_pids(self.worker)
+
+    @property
     def target(self) -> Target:
-        return Target(f"{self.api.url}/chat", (self.api.child.pid, *worker_pids(self.worker)))
+        return Target(f"{self.api.url}/chat", (self.valkey.child.pid, *self.program_pids))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from bench import growth, scaling
 from bench.__main__ import parse_arguments
 from bench.capacity import Curves, Delay, Throughput
 from bench.load import ask
 from bench.measurements import FULL, steady_delays
 from bench.plots import write_plots
-from bench.scaling import Round, rows_of
 from bench.servers import DirectApi, open_upstream
 from bench.table import Row, at_least, at_most, compare, markdown, single, write_section
 from bench.upstream import model_name
@@ -51,15 +51,24 @@ def test_table_has_medians_and_verdicts() -> None:
 
 
 def test_scaling_separates_overhead_from_uneven_work() -> None:
-    even = Round(0.004, [0.0025, 0.0025], [0.0026, 0.0026])
-    uneven = Round(0.004, [0.0025, 0.0025], [0.004, 0.0015])
+    even = scaling.Round(0.004, [0.0025, 0.0025], [0.0026, 0.0026])
+    uneven = scaling.Round(0.004, [0.0025, 0.0025], [0.004, 0.0015])
 
-    speed, overhead, part, contention = rows_of([even, uneven, uneven])
+    speed, overhead, part, contention = scaling.rows_of([even, uneven, uneven])
 
     assert speed.cells()[1:] == ("250", "", "1.25 × one process", "≥ 1.8 ×", "missed")
     assert overhead.mamba == "1.1 ×"
     assert part.mamba == "0.727"
     assert contention.mamba == "1.25 ×"
+
+
+def test_growth_compares_the_costs_of_each_round() -> None:
+    rounds = [[1, 1, 1, 1, 1.2], [2, 2, 2, 3, 2.4], [4.0, 4, 4, 4, 5.6]]
+
+    first, *_, last = growth.rows_of(rounds)
+
+    assert first.cells()[1:] == ("2", "", "", "", "")
+    assert last.cells()[1:] == ("2.4", "", "1.2 × the first", "≤ 1.25 ×", "met")
 
 
 def test_section_between_markers_is_replaced(tmp_path: Path) -> None:
