@@ -91,8 +91,8 @@ function QueueRows({ queue, pauses }: { queue: QueueSnapshot; pauses: Pause[] })
         <td class="right">{format.count(queue.deferred)}</td>
         <td class="right">{queue.waiting ? format.age(queue.oldest_wait_ms) : format.NONE}</td>
         <td class="right">{expectedWait(queue)}</td>
-        <td class="right">
-          {format.count(queue.slots_used)} / {format.count(queue.slots)}
+        <td class="right slots">
+          {format.count(queue.slots_used)}/{format.count(queue.slots)}
         </td>
       </tr>
       <tr>
