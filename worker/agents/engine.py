@@ -57,7 +57,8 @@ from worker.tools.client import ClientToolset
 from worker.tools.context import AgentRun
 from worker.tools.display import display_tools
 
-#: The methods of capabilities that leave the response of a model as it is.
+#: Implementations of `wrap_model_request` that never replace the response. Those of `Hooks` and of
+#: wrappers could, so they are not among them.
 _KEEP_RESPONSES = (AbstractCapability.wrap_model_request, Instrumentation.wrap_model_request)
 _FINISH_REASONS: dict[ModelFinishReason, FinishReason] = {
     "stop": "stop",
@@ -277,19 +278,19 @@ class _StepWriter:
         self._mapper.start_step()
         self._on_prepared()
         waiting: TimedEvents[AgentStreamEvent] | None = None
-        is_plain_stream = False
+        has_chat_events = False
 
         def prepare_write() -> bool:
             """Restart the silence timeout, and return whether text may be written."""
             if waiting is not None:
                 waiting.extend()
-            return is_plain_stream and self._writer.has_capacity
+            return has_chat_events and self._writer.has_capacity
 
         with ExitStack() as offer:
             if self._allows_shortcut(iteration):
                 offer.enter_context(self._mapper.new_shortcut(prepare_write).offer())
             async with with_timeouts(node.stream(iteration.ctx), self._timeouts) as waiting:
-                is_plain_stream = streams_unchanged(_model_of(node))
+                has_chat_events = streams_unchanged(_model_of(node))
                 async for event in waiting:
                     self._mapper.on_model_event(event)
                     await self._writer.wait_for_capacity()
@@ -300,7 +301,8 @@ class _StepWriter:
     def _allows_shortcut(self, iteration: AgentIteration[Any, Any]) -> bool:
         """Return whether text may take the shortcut around pydantic-ai.
 
-        A budget counts each event. Capabilities can change events, and replace a response.
+        It may not if a budget counts each event, or if a capability could change events or replace
+        the response during the stream.
         """
         root = iteration.ctx.deps.root_capability
         if self._meter.estimates or root.has_wrap_run_event_stream or root.has_on_event:

@@ -1,6 +1,6 @@
 """Timeouts for a model's stream: for the first token, and for silence after it.
 
-Only the model's events count, not an endpoint's keep-alive comments. The time that the consumer
+Only the model's output counts, not an endpoint's keep-alive comments. The time that the consumer
 spends between two events does not count.
 """
 

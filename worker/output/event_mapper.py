@@ -72,6 +72,7 @@ class EventMapper:
 
     def end_response(self) -> None:
         """Complete a model response: end what an earlier attempt left open."""
+        self._shortcut.end()
         self._texts.end_response()
         self._calls.end_response()
 

@@ -2,8 +2,8 @@
 
 Each object costs far more time than its text. A worker that keeps up receives one token per read,
 and passes it on at once. A busy worker receives many, and handles them as one delta. Deltas are
-merged if they continue the same text: same ID, model, choice, and field. Of other fields, the last
-event's value is kept.
+merged if they have the same ID, model, choice, tool call, and field. Other fields keep the value of
+the last event.
 """
 
 from collections.abc import Hashable, Iterator

@@ -12,10 +12,11 @@ from contextvars import ContextVar
 
 from worker.models.transport.delta_merger import PlainDelta
 
-#: Characters that may start a tag or a special token. pydantic-ai and `worker/models/chat` change
-#: or hold back only text from such a character on, and white space at the start of a part.
+#: `<` can start a tag or a special token, inside which pydantic-ai removes zero-width characters.
+#: Otherwise, pydantic-ai and `worker/models/chat` change or hold back only white space at the start
+#: of a part.
 _CHANGEABLE = re.compile("[<\u200b-\u200d\u2060\ufeff]")
-#: Maximum length of the text that is written, but not yet passed to the SDK.
+#: Longer text is passed to the SDK, where it is split into pieces if it is very long.
 _MAX_PENDING_CHARS = 4096
 
 _offered: ContextVar["TextShortcut | None"] = ContextVar("text_shortcut", default=None)
@@ -29,11 +30,12 @@ class ShortcutMismatch(RuntimeError):
 
 
 class TextShortcut:
-    """The state that the decoder of a response and the mapper of its events share.
+    """Writes text early, and later removes it from the events of the response.
 
-    Text is written at once while the shortcut is open. It opens when an event contains exactly the
-    text that was last passed to the SDK, because the code in between then holds nothing back. It
-    closes for good if another response starts during the model request, such as that of a fallback.
+    The decoder of the response and the mapper of its events share it. It opens when an event
+    contains exactly the text that was last passed to the SDK, because the code in between then
+    holds nothing back. It closes for good if another response starts during the model request,
+    such as that of a fallback.
     """
 
     def __init__(self, write: Callable[[int, str], bool]) -> None:
@@ -61,7 +63,8 @@ class TextShortcut:
             yield
         finally:
             _offered.reset(token)
-            # Connections to the model keep a copy of the context in which they were opened.
+            # Pooled connections keep a copy of this context, and with it this object. Without this,
+            # they would also keep the run.
             self._write = _write_nothing
 
     def add_decoder(self) -> bool:
@@ -95,12 +98,13 @@ class TextShortcut:
         yield delta
 
     def unwritten(self, part: int, text: str, *, starts: bool = False) -> str:
-        """Return the part of an event's text that is not written yet.
+        """Return the rest of an event's text, which is not written yet.
 
         With `starts`, the event starts a part.
 
         Raises:
-            ShortcutMismatch: if the event is not a delta of the text that is written.
+            ShortcutMismatch: if the text differs from the written one, or starts a part while an
+                event with written text is still expected.
         """
         length = min(len(self._expected), len(text))
         if text[:length] != self._expected[:length] or (starts and self._expected):
@@ -111,6 +115,15 @@ class TextShortcut:
         self._last_passed = None
         return text[length:]
 
+    def end(self) -> None:
+        """Check that all written text has arrived in events.
+
+        Raises:
+            ShortcutMismatch: if the response lacks written text.
+        """
+        if self._pending or self._expected:
+            raise ShortcutMismatch
+
     def close(self) -> None:
         """Close the shortcut until an event contains the text that is next passed to the SDK."""
         self._part = self._last_passed = None
@@ -120,7 +133,9 @@ class TextShortcut:
         text = delta.text
         if self._part is None or self._decoders > 1 or delta.key != self._key:
             return False
-        if _CHANGEABLE.search(text) or not self._write(self._part, text):
+        if len(text) > _MAX_PENDING_CHARS or _CHANGEABLE.search(text):
+            return False
+        if not self._write(self._part, text):
             return False
         self._pending.append(text)
         self._pending_chars += len(text)

@@ -226,6 +226,24 @@ def test_event_that_differs_from_written_text_raises(text: str, *, starts: bool)
         shortcut.unwritten(0, text, starts=starts)
 
 
+def test_response_that_lacks_written_text_raises() -> None:
+    shortcut = opened([])
+    assert not [*shortcut.pass_delta(content("b"))]
+    with pytest.raises(ShortcutMismatch):
+        shortcut.end()
+    assert [delta.text for delta in shortcut.interrupt()] == ["b"]
+    with pytest.raises(ShortcutMismatch):
+        shortcut.end()
+    assert shortcut.unwritten(0, "b") == ""
+    shortcut.end()
+
+
+def test_very_long_text_takes_the_normal_path() -> None:
+    shortcut = opened(written := [])
+    assert [delta.text for delta in shortcut.pass_delta(content("b" * 5000))] == ["b" * 5000]
+    assert not written
+
+
 def test_second_response_closes_the_shortcut() -> None:
     shortcut = opened(written := [])
     with shortcut.offer():
