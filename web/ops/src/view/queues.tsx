@@ -51,7 +51,7 @@ export function Queues({ system }: { system: Overview }) {
             <th scope="col" class="right">
               Oldest
             </th>
-            <th scope="col" class="right" title="How long a new interactive run will probably wait">
+            <th scope="col" class="right" title="Expected wait of a new interactive run">
               Expected
             </th>
             <th scope="col" class="right">
