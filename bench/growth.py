@@ -14,12 +14,12 @@ _LIVE_STREAMS = (10, 30, 100, 300, 1000)
 #: All streams together send this many tokens per second, whatever their number.
 _TOKENS_PER_SECOND = 500
 _STARTS_PER_SECOND = 100
-#: The streams last long enough even if starting them takes this many times longer than planned.
-_SLOWER = 3
+#: The streams last long enough even if all starts take this many times as long as planned.
+_START_MARGIN = 3
 _STEADY_SECONDS = 10
-#: The phase between successive streams, as a fraction of the time between two tokens of a stream.
-#: With the golden ratio, the streams send evenly spread over that time. Tokens sent together cost
-#: less, because one wake-up handles several of them.
+#: The phase shift from one stream to the next, as a fraction of the time between two tokens of a
+#: stream. The golden ratio spreads any number of streams almost evenly over that time. Tokens sent
+#: together cost less, because one wake-up handles several of them.
 _PHASE = 0.618034
 _ROUNDS = 3
 _RUNS = 10_000
@@ -38,7 +38,7 @@ async def live_streams() -> list[Row]:
 
 
 def rows_of(rounds: list[list[float]]) -> list[Row]:
-    """Return the median cost for each number of streams, and its ratio to the fewest streams."""
+    """Return the median cost for each number of streams, and its ratio to the first one."""
     costs = [statistics.median(values) for values in zip(*rounds, strict=True)]
     ratios = [[cost / costs[0] for cost in costs] for costs in rounds]
     growth = [statistics.median(values) for values in zip(*ratios, strict=True)]
@@ -54,7 +54,7 @@ def rows_of(rounds: list[list[float]]) -> list[Row]:
 async def memory() -> list[Row]:
     """Measure the memory of the API and the worker over many short answers."""
     async with open_upstream() as upstream, open_mamba(upstream) as mamba:
-        pids = mamba.program_pids
+        pids = mamba.api_and_worker_pids
         await many_short_answers(mamba.target.url, _WARM_UP_RUNS)
         first = resident_megabytes(pids)
         for _ in range(_WARM_UP_RUNS, _RUNS, _STEP):
@@ -75,7 +75,7 @@ async def _token_cost(mamba: Mamba, streams: int) -> float:
     """Return the CPU time in seconds of 1,000 tokens, with this number of live streams."""
     delay = streams / _TOKENS_PER_SECOND
     starting = streams / _STARTS_PER_SECOND
-    model = model_name(int((_SLOWER * starting + _STEADY_SECONDS + 10) / delay), delay)
+    model = model_name(int((_START_MARGIN * starting + _STEADY_SECONDS + 10) / delay), delay)
     begun = asyncio.Semaphore(0)
 
     async def start(number: int) -> MeasuredAnswer:

@@ -3,9 +3,9 @@
 Two processes, the clients, and the upstream need more cores than the machine may have. Therefore,
 this measures the CPU time of the busiest worker process instead of the duration. On enough cores,
 the result is the speedup. Processes that share cores also slow each other down, for example in
-their caches. The separate deployments do so as well, because they run at the same time and with the
-same load. The result therefore contains only the overhead of sharing one worker, and an uneven
-distribution of the work. Both are also reported separately.
+their caches. This also slows the separate deployments, because they run at the same time and with
+the same load. The result therefore reflects only the overhead of several processes in one worker,
+and an uneven distribution of the work. Both are also reported separately.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ _PROCESSES = 2
 
 
 class Round(NamedTuple):
-    """CPU seconds per answer of one process alone, and of each process in two groups.
+    """CPU seconds per answer: of one process alone, and of each process in two groups.
 
-    Those of a group are divided by all of its answers.
+    In a group, the CPU time of a process is divided by the number of answers of the whole group.
     """
 
     alone: float
@@ -32,7 +32,7 @@ class Round(NamedTuple):
 
 
 async def processes(effort: Effort) -> list[Row]:
-    """Measure one process, separate workers, and one worker with as many processes in turn."""
+    """Measure one process, two separate workers, and one worker with two processes, in turn."""
     answers = effort.short_answers
     async with (
         open_upstream() as upstream,

@@ -20,7 +20,7 @@ _CONCURRENCY = 2048
 
 
 class Target(NamedTuple):
-    """A server, and its processes, whose CPU time counts."""
+    """The URL of a server, and the processes whose CPU time counts."""
 
     url: str
     pids: tuple[int, ...]
@@ -45,13 +45,13 @@ class Mamba:
     worker: Worker
 
     @property
-    def program_pids(self) -> tuple[int, ...]:
+    def api_and_worker_pids(self) -> tuple[int, ...]:
         """The processes of the API and the worker."""
         return self.api.child.pid, *worker_pids(self.worker)
 
     @property
     def target(self) -> Target:
-        return Target(f"{self.api.url}/chat", (self.valkey.child.pid, *self.program_pids))
+        return Target(f"{self.api.url}/chat", (self.valkey.child.pid, *self.api_and_worker_pids))
 
 
 @dataclass(frozen=True, slots=True)
