@@ -1,7 +1,14 @@
 """Text that takes the shortcut around the SDK and pydantic-ai, through a whole attempt."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +37,7 @@ from mamba.agents import AgentRun
 from shared.streams.events import Finish
 from tests.support.run_chat_harness import RunChatHarness, start, text_of
 from tests.support.upstream.client import Upstream
+from tests.support.wait import until
 from worker.models.registry import ModelRegistry
 from worker.models.stream_timeouts import StreamTimeouts
 from worker.models.transport.delta_merger import PlainDelta
@@ -112,7 +120,9 @@ class WrapModel(AbstractCapability[AgentRun]):
 
 @dataclass
 class BlockAnswer(AbstractCapability[AgentRun]):
-    """A capability that replaces the answer while it is streamed."""
+    """A capability that replaces the answer when it is due."""
+
+    is_due: Callable[[], Awaitable[bool]]
 
     async def wrap_model_request(
         self,
@@ -122,7 +132,7 @@ class BlockAnswer(AbstractCapability[AgentRun]):
         handler: WrapModelRequestHandler,
     ) -> ModelResponse:
         request = asyncio.ensure_future(handler(request_context))
-        await asyncio.sleep(0.5)
+        await until(self.is_due)
         request.cancel()
         return ModelResponse(parts=[TextPart("Blocked.")])
 
@@ -166,7 +176,10 @@ async def test_capability_that_changes_text_disables_the_shortcut(
 async def test_capability_that_replaces_text_disables_the_shortcut(
     harness: RunChatHarness, upstream: Upstream, models: ModelRegistry, taken: list[str]
 ) -> None:
-    harness.agent = Agent(deps_type=AgentRun, capabilities=[BlockAnswer()])
+    async def is_due() -> bool:
+        return WORDS[9] in await harness.text_so_far()
+
+    harness.agent = Agent(deps_type=AgentRun, capabilities=[BlockAnswer(is_due)])
     await upstream.script("m", [[{"text": WORDS, "delay": 0.1}]])
 
     await start(harness.runner(models=models))
