@@ -57,8 +57,8 @@ from worker.tools.client import ClientToolset
 from worker.tools.context import AgentRun
 from worker.tools.display import display_tools
 
-#: Implementations of `wrap_model_request` that never replace the response. Those of `Hooks` and of
-#: wrappers could, so they are not among them.
+#: Implementations of `wrap_model_request` that never replace the response. `Hooks` and wrappers are
+#: not listed, because they can replace it.
 _KEEP_RESPONSES = (AbstractCapability.wrap_model_request, Instrumentation.wrap_model_request)
 _FINISH_REASONS: dict[ModelFinishReason, FinishReason] = {
     "stop": "stop",
@@ -301,8 +301,8 @@ class _StepWriter:
     def _allows_shortcut(self, iteration: AgentIteration[Any, Any]) -> bool:
         """Return whether text may take the shortcut around pydantic-ai.
 
-        It may not if a budget counts each event, or if a capability could change events or replace
-        the response during the stream.
+        Returns False if a budget counts each event, or if a capability could change events or
+        replace the response during the stream.
         """
         root = iteration.ctx.deps.root_capability
         if self._meter.estimates or root.has_wrap_run_event_stream or root.has_on_event:

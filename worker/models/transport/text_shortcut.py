@@ -23,7 +23,7 @@ _offered: ContextVar["TextShortcut | None"] = ContextVar("text_shortcut", defaul
 
 
 class ShortcutMismatch(RuntimeError):
-    """The response differs from the text that is already written, so the run fails."""
+    """The response differs from or lacks text that is already written, so the run fails."""
 
     def __init__(self) -> None:
         super().__init__("The text of the response differs from the text that is already written.")
@@ -63,8 +63,8 @@ class TextShortcut:
             yield
         finally:
             _offered.reset(token)
-            # Pooled connections keep a copy of this context, and with it this object. Without this,
-            # they would also keep the run.
+            # Pooled connections keep a copy of this context, which refers to this object. Drop the
+            # callback so that they do not also keep the run in memory.
             self._write = _write_nothing
 
     def add_decoder(self) -> bool:
