@@ -29,16 +29,8 @@ unbind = structlog.contextvars.unbind_contextvars
 
 def configure(level: str, line_format: LineFormat) -> None:
     """Send the logs of Mamba and its libraries to stderr in one format."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        _add_trace,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _format_exception,
-    ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=_PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -46,7 +38,7 @@ def configure(level: str, line_format: LineFormat) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=_ADD_FIELDS,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *_renderers(line_format),
@@ -97,6 +89,19 @@ def _log_warning(
 def _add_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     event.update(tracing.ids())
     return event
+
+
+_ADD_FIELDS: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    _add_trace,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _format_exception,
+]
+#: One list for the whole process. A logger keeps the list of its first use, and `capture_logs`
+#: changes only the list that was configured last.
+_PROCESSORS = [*_ADD_FIELDS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
 
 
 def pseudonym(text: str) -> str:

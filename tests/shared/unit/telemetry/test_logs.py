@@ -85,3 +85,26 @@ def test_messages_of_exceptions_and_warnings_are_not_logged(style: str) -> None:
     assert "library.warning" in ended.stderr
     assert ended.stderr.count("never retrieved") == 1
     assert ended.stderr.count("ValueError") == 2
+
+
+RECONFIGURED = """
+import structlog
+from structlog.testing import capture_logs
+from shared.telemetry.logs import configure
+log = structlog.stdlib.get_logger("mamba")
+configure("INFO", "json")
+log.info("before")
+configure("INFO", "json")
+with capture_logs() as captured:
+    log.info("during")
+log.info("after")
+print([line["event"] for line in captured])
+"""
+
+
+def test_used_loggers_follow_a_new_configuration() -> None:
+    command = [sys.executable, "-c", RECONFIGURED]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    assert ended.stdout.strip() == "['during']"
+    assert [json.loads(line)["event"] for line in ended.stderr.splitlines()] == ["before", "after"]
