@@ -165,10 +165,12 @@ class UIMessage(RequestModel):
             "attachments": self._assistant_ui_attachments,
             "tool_calls": self._calls,
         }
+        part_paths = self._part_paths  # pydantic takes 1 µs to return a private attribute
         for field, parts in lists.items():
-            paths = dict(enumerate(self._part_paths.get(field, ())))
+            paths = part_paths.get(field, ())
             for index in range(len(parts)):
-                yield LocatedPart(field, parts, index, paths.get(index, f"{field}[{index}]"))
+                path = paths[index] if index < len(paths) else f"{field}[{index}]"
+                yield LocatedPart(field, parts, index, path)
 
     def file_parts(self) -> Iterator[LocatedPart]:
         """Yield the files of a user's message."""

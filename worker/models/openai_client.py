@@ -4,8 +4,19 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import httpx2
-from openai import APIConnectionError, AsyncOpenAI, DefaultAioHttpClient
+from openai import (
+    APIConnectionError,
+    AsyncOpenAI,
+    AsyncStream,
+    DefaultAioHttpClient,
+    NotGiven,
+    Omit,
+    not_given,
+)
+from openai._base_client import make_request_options
 from openai._compat import cached_property
+from openai._models import FinalRequestOptions
+from openai._utils._json import openapi_dumps
 from openai.resources.chat import AsyncChat, AsyncCompletions
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -70,11 +81,35 @@ class LimitedClient(DefaultAioHttpClient):
 
 
 class _FastOpenAI(AsyncOpenAI):
-    """Parses streamed chunks itself: in a fifth of the SDK's time, and with corrected fields."""
+    """Parses streamed chunks itself: in a fifth of the SDK's time, and with corrected fields.
+
+    It builds requests faster, too.
+    """
+
+    #: What determines the last request except its body, and that request without a body.
+    _last: tuple[object, httpx2.Request] | None = None
 
     @cached_property
     def chat(self) -> AsyncChat:
         return _FastChat(self)
+
+    def _build_request(
+        self, options: FinalRequestOptions, *, retries_taken: int = 0
+    ) -> httpx2.Request:
+        """Build a request, from the last one if only its body differs.
+
+        The SDK takes 0.1 ms to build one, and 0.2 ms if the process was idle before.
+        """
+        body = options.json_data
+        if not isinstance(body, dict) or self._client.cookies or _has_more_than_body(options):
+            return super()._build_request(options, retries_taken=retries_taken)
+        headers = {**(options.headers or {})}
+        origin = (options.url, headers, options.security, retries_taken)
+        if self._last is not None and self._last[0] == origin:
+            return _with_body(self._last[1], openapi_dumps(body))
+        request = super()._build_request(options, retries_taken=retries_taken)
+        self._last = (origin, _with_body(request, b""))
+        return request
 
     async def _process_response(
         self,
@@ -106,6 +141,29 @@ class _FastOpenAI(AsyncOpenAI):
         return super()._process_response_data(data=data, cast_to=cast_to, response=response)
 
 
+def _has_more_than_body(options: FinalRequestOptions) -> bool:
+    """Return whether options besides the body, the URL and the headers determine the request."""
+    return bool(
+        not isinstance(options.timeout, NotGiven)
+        or options.params
+        or options.files
+        or options.content
+        or options.extra_json
+    )
+
+
+def _with_body(request: httpx2.Request, body: bytes) -> httpx2.Request:
+    headers = request.headers.copy()
+    del headers["content-length"]
+    return httpx2.Request(
+        request.method,
+        request.url,
+        headers=headers,
+        content=body,
+        extensions={**request.extensions},
+    )
+
+
 class _FastChat(AsyncChat):
     @cached_property
     def completions(self) -> AsyncCompletions:
@@ -113,14 +171,30 @@ class _FastChat(AsyncChat):
 
 
 class _FastCompletions(AsyncCompletions):
-    """Sends messages and tools as they are.
+    """Sends the parameters as they are.
 
     The SDK compares each of their values with every type that the API accepts, and changes none.
     That takes 3 ms of CPU time for a chat with 30 messages.
     """
 
-    async def create(self, **parameters: Any) -> Any:  # noqa: ANN401
-        create: Any = super().create
-        body = {key: parameters.pop(key) for key in ("messages", "tools") if key in parameters}
-        body |= parameters.pop("extra_body", None) or {}
-        return await create(**parameters, messages=(), extra_body=body)
+    async def create(self, **parameters: Any) -> Any:  # noqa: ANN401  (as in the SDK)
+        given = {
+            name: value
+            for name, value in parameters.items()
+            if not isinstance(value, NotGiven | Omit)
+        }
+        options = make_request_options(
+            extra_headers=given.pop("extra_headers", None),
+            extra_query=given.pop("extra_query", None),
+            timeout=given.pop("timeout", not_given),
+            security={"bearer_auth": True},
+        )
+        extra_body: dict[str, Any] = given.pop("extra_body", None) or {}
+        return await self._post(
+            "/chat/completions",
+            body=given | extra_body,
+            options=options,
+            cast_to=ChatCompletion,
+            stream=bool(given.get("stream")),
+            stream_cls=AsyncStream[ChatCompletionChunk],
+        )
