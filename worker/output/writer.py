@@ -1,6 +1,6 @@
 """Writes events to streams, in group commits that grow with back-pressure.
 
-The first event is sent at once. While a pipeline is in flight, events of all runs are buffered and
+Content is sent at once. While a pipeline is in flight, events of all runs are buffered and
 successive deltas of one part are merged; the next pipeline sends all of them. An idle worker writes
 one entry per token without delay; a busy worker writes larger entries with less work per token.
 
@@ -23,30 +23,17 @@ from shared.streams.answer_digest import AnswerDigest
 from shared.streams.event_stream import Append, Closure, EventStream, StoredRun, Verdict
 from shared.streams.events import (
     DONE,
-    FinishStep,
-    ReasoningDelta,
-    StartStep,
     StreamEvent,
-    TextDelta,
-    TextEnd,
-    ToolInputAvailable,
-    ToolInputStart,
-    merge_deltas,
 )
+from worker.output.write_rules import CONTENT, delay_of, merge
 from worker.telemetry.metrics import APPEND_SECONDS, APPENDS_REFUSED
 
 log = structlog.stdlib.get_logger()
 
-#: Maximum size of a delta, in characters, that another delta is still merged into.
-_MAX_MERGED_CHARS = 4096
 #: Maximum number of unwritten events of a run. At this number, the run waits for Redis.
 _MAX_BUFFERED_EVENTS = 512
 #: Metric labels of refused appends.
 _REFUSAL_LABELS: dict[type, str] = {Fenced: "fenced", StreamClosed: "closed", StreamGap: "gap"}
-#: Events that show content to a reader.
-_CONTENT = (TextDelta, ReasoningDelta, ToolInputStart, ToolInputAvailable)
-#: Events that show nothing to a reader. Another event follows soon, so one append writes both.
-_BOUNDARIES = (StartStep, FinishStep, TextEnd)
 #: Answers pause while Redis is unreachable, so the delay stays short.
 _MAX_RETRY_SECONDS = 1.0
 
@@ -254,19 +241,25 @@ class RunWriter:
         return len(self._kept) + len(self._buffer) > _MAX_BUFFERED_EVENTS
 
     def write(self, event: StreamEvent) -> None:
-        """Buffer an event. A boundary is written with the next event, others as soon as possible.
+        """Buffer an event. A boundary is written with the next event, `start` soon, others at once.
 
         Raises:
             StreamError: if the stream refused an earlier event, or this process cannot write.
         """
         if self._refusal is not None:
             raise self._refusal
-        if self._buffer and (merged := _merge(self._buffer[-1], event)) is not None:
+        if self._buffer and (merged := merge(self._buffer[-1], event)) is not None:
             self._buffer[-1] = merged
         else:
             self._buffer.append(event)
         self._written.clear()
-        if not isinstance(event, _BOUNDARIES):
+        if delay := delay_of(event):
+            asyncio.get_running_loop().call_later(delay, self._submit_buffer)
+        elif delay is not None:
+            self._shard.submit(self)
+
+    def _submit_buffer(self) -> None:
+        if self._buffer:
             self._shard.submit(self)
 
     def record_usage(self, usage: str) -> None:
@@ -329,7 +322,7 @@ class RunWriter:
 
     def take(self) -> Append:
         """Return the append for the next pipeline, and clear the buffer."""
-        if self._on_content and any(isinstance(event, _CONTENT) for event in self._buffer):
+        if self._on_content and any(isinstance(event, CONTENT) for event in self._buffer):
             self._on_content()
             self._on_content = None
         new = [event.encode() for event in self._buffer]
@@ -390,8 +383,3 @@ def _take(writer: RunWriter) -> Append | None:
     except Exception as error:  # noqa: BLE001  (affects this run only)
         writer.on_result(error)
         return None
-
-
-def _merge(last: StreamEvent, event: StreamEvent) -> StreamEvent | None:
-    size = len(getattr(last, "delta", "") or getattr(last, "input_text_delta", ""))
-    return merge_deltas(last, event) if size < _MAX_MERGED_CHARS else None

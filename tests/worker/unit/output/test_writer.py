@@ -138,6 +138,30 @@ async def test_boundaries_are_written_with_the_next_event(harness: WriterHarness
     assert [len(append.entries) for (append,) in harness.stream.calls] == [2, 3]
 
 
+async def test_start_is_written_with_an_event_that_follows_soon(harness: WriterHarness) -> None:
+    writer = await harness.writer()
+
+    writer.write(Start(message_id="m"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert harness.stream.calls == []
+    writer.write(text("a"))
+    await writer.drain()
+    await asyncio.sleep(0.02)  # longer than `start` may wait: there is nothing left to write
+
+    assert [len(append.entries) for (append,) in harness.stream.calls] == [2]
+
+
+async def test_start_without_a_next_event_is_written_soon(harness: WriterHarness) -> None:
+    writer = await harness.writer()
+
+    writer.write(Start(message_id="m"))
+    await harness.stream.called(1)
+    await writer.drain()
+
+    assert writer.events == [Start(message_id="m")]
+
+
 async def test_boundaries_without_a_next_event_are_written_by_drain(harness: WriterHarness) -> None:
     writer = await harness.writer()
 
