@@ -234,8 +234,12 @@ async def _register_process(redis: Redis, monitor: SystemMonitor, stack: AsyncEx
     await stack.enter_async_context(sampler)
 
 
-async def _process_of(request: Request) -> Process:
+def process_of(request: Request) -> Process:
     return cast("FastAPI", request.app).state.process
 
 
-CurrentProcess = Annotated[Process, Depends(_process_of)]
+async def _current_process(request: Request) -> Process:
+    return process_of(request)
+
+
+CurrentProcess = Annotated[Process, Depends(_current_process)]

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from typing import cast
 
+import pydantic_ai
 import structlog
 import uvloop
 from arq.connections import ArqRedis
@@ -74,6 +75,7 @@ def serve(settings: Settings) -> None:
         BackgroundTaskFailed: if it has shut down because a background task failed.
     """
     logs.configure(settings.logging.level, settings.logging.format)
+    pydantic_ai.BANNER_ENABLED = False  # it is for terminals; each run would look for one
     with tracing("mamba-worker"), ExitDeadline() as exit_deadline:
         _trace_agents()
         uvloop.run(_serve(settings, exit_deadline))

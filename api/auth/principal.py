@@ -29,11 +29,15 @@ def owner_id(mode: str, owner: str, tenant: str | None = None) -> str:
     return ":".join((mode, quote(tenant or "", safe=""), quote(owner, safe="")))
 
 
-async def _principal_of(request: Request) -> Principal:
+def principal_of(request: Request) -> Principal:
     return cast("Principal", request.scope["state"]["principal"])
 
 
-Caller = Annotated[Principal, Depends(_principal_of)]
+async def _caller(request: Request) -> Principal:
+    return principal_of(request)
+
+
+Caller = Annotated[Principal, Depends(_caller)]
 
 
 class MissingScope(Forbidden):

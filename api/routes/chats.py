@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from api.auth.principal import Caller
+from api.auth.principal import Caller, principal_of
 from api.chat.idempotency_key import IdempotencyKey
 from api.chat.ids import ALIAS, ID_PATTERN, check_id
 from api.chat.validation import read_chat_request
@@ -18,12 +18,12 @@ from api.http.request_id import request_id_of
 from api.monitoring.tracing import trace_run
 from api.openapi import stream_schema
 from api.openapi.request_schema import CHAT_BODY
-from api.process import CurrentProcess
+from api.process import CurrentProcess, process_of
 from api.routes import openai_clients
 from api.streaming.chunk_index import TAIL_HEADER, StartIndex, find_chunk
 from api.streaming.cursor import LastEventId, read_last_event_id
 from api.streaming.relay import run_headers
-from api.streaming.stream_format import RequestedFormat, StreamFormat
+from api.streaming.stream_format import RequestedFormat, StreamFormat, requested_format
 from api.streaming.stream_slots import RETRY_AFTER
 from shared.errors import (
     BudgetExceeded,
@@ -174,14 +174,12 @@ class Stopped(BaseModel):
 @router.post("/chat", **_SEND)
 @router.post(_ALIAS_PATH, **alias_of("POST /chat", "send_chat_completion"), **_SEND)
 async def send_chat(
-    request: Request,
-    process: CurrentProcess,
-    caller: Caller,
-    stream_format: RequestedFormat,
-    idempotency_key: IdempotencyKey,
-    start_index: StartIndex = None,
+    request: Request, idempotency_key: IdempotencyKey, start_index: StartIndex = None
 ) -> Response:
     """Start a run and stream its answer. The run continues if the client disconnects."""
+    # Not dependencies: each would delay the first token by 30 µs.
+    process, caller = process_of(request), principal_of(request)
+    stream_format = requested_format(request)
     openai_clients.check_client(request)
     chat = await read_chat_request(request, process.settings.limits)
     openai_clients.check_body(request, chat)

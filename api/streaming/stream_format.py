@@ -81,8 +81,13 @@ def _specificity(requested: MediaRange) -> int:
     return 1 + 2 * (2 - requested.wildcards) + ("profile" in requested.parameters)
 
 
-async def _requested_format(request: Request) -> StreamFormat:
+def requested_format(request: Request) -> StreamFormat:
+    """Return the stream format of the response. Raises NotAcceptable, as `format_for` does."""
     return format_for(request.headers.getlist("accept"))
+
+
+async def _requested_format(request: Request) -> StreamFormat:
+    return requested_format(request)
 
 
 RequestedFormat = Annotated[StreamFormat, Depends(_requested_format)]

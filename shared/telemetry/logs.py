@@ -46,10 +46,17 @@ def configure(level: str, line_format: LineFormat) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    _leave_out_unused_fields()
     warnings.showwarning = _log_warning
     # At INFO, arq logs job arguments, which contain prompts, and httpx logs URLs.
     for name in ("arq", "httpx", "httpx2", "openai"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
+
+
+def _leave_out_unused_fields() -> None:
+    """Save a fifth of a line's time, as in "Optimization" of Python's advanced logging tutorial."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def _format_exception(
