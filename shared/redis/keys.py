@@ -233,6 +233,11 @@ def wakeup(queue: str) -> str:
     return f"{queue}:wake"
 
 
+def worker_wakeup(worker_id: str) -> str:
+    """List: a token that ends the wait of a worker that stops."""
+    return f"mamba:worker:{worker_id}:wake"
+
+
 def worker_commands(worker_id: str) -> str:
     """Channel: the commands to a worker."""
     return f"mamba:worker:{worker_id}"

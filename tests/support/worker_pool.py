@@ -38,8 +38,8 @@ class HookedLeaseWorker(LeaseWorker):
     after_claim: Callable[[], Awaitable[None]] = staticmethod(do_nothing)
     before_release: Callable[[], Awaitable[None]] = staticmethod(do_nothing)
 
-    async def _claim(self, count: int) -> list[ClaimedJob]:
-        claimed = await super()._claim(count)
+    async def _claim(self, count: int, *, wait: bool) -> list[ClaimedJob]:
+        claimed = await super()._claim(count, wait=wait)
         await self.after_claim()
         return claimed
 

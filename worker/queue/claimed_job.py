@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Literal, NamedTuple, Unpack
+from typing import Any, Literal, NamedTuple
 
 import structlog
 from arq.jobs import DeserializationError, deserialize_job_raw
@@ -13,8 +13,6 @@ from shared.queue.job import load_job
 from shared.redis import keys
 from shared.redis.client import Redis
 from shared.runs.ended_runs import EndedRunParameters
-from worker.queue import lease_scripts
-from worker.queue.lease_scripts import ClaimParameters
 from worker.telemetry.metrics import count_announced_wait
 
 log = structlog.stdlib.get_logger()
@@ -32,11 +30,10 @@ class ClaimedJob(NamedTuple):
     payload: bytes
 
 
-async def claim_jobs(
-    redis: Redis, queues: Iterable[str], **parameters: Unpack[ClaimParameters]
+async def parse_jobs(
+    redis: Redis, claimed: Iterable[tuple[bytes, bytes, bytes, bytes]]
 ) -> list[ClaimedJob]:
-    """Claim due jobs of these queues, which are keys, and count their announced waits."""
-    claimed = await lease_scripts.claim(redis, queues, **parameters)
+    """Return the jobs that a script has claimed, and count their announced waits."""
     jobs: list[ClaimedJob] = []
     for queue, job_id, payload, announced in claimed:
         try:

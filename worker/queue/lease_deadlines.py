@@ -24,6 +24,10 @@ class LeaseDeadlines:
         """Set the deadlines of jobs whose leases were renewed. Ignores jobs without a deadline."""
         self.start((job_id for job_id in job_ids if job_id in self._deadlines), sent_at)
 
+    def is_over(self, job_id: str) -> bool:
+        """Return whether the lease of a job that was claimed may have expired."""
+        return time.monotonic() >= self._deadlines[job_id]
+
     def forget(self, job_id: str) -> None:
         self._deadlines.pop(job_id, None)
 

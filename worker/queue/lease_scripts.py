@@ -10,7 +10,7 @@ from shared.queue.fair_queue import FAIR_QUEUE
 from shared.queue.pauses import IS_PAUSED
 from shared.queue.wakeups import PUSH_WAKEUP
 from shared.redis import keys
-from shared.redis.client import Redis
+from shared.redis.client import Pipeline, Redis
 from shared.redis.scripts import Arguments, Key, Keys, redis_script
 from shared.runs.ended_runs import ADD_ENDED_RUN, EndedRunParameters
 
@@ -38,15 +38,31 @@ async def claim(
     Returns the queue, the id, the payload, and the announced wait of each job. The payload is empty
     if it has expired, or if the reply would become too large.
     """
-    return await _claim(
-        redis,
-        workers=keys.WORKERS,
-        queue_pairs=[key for queue in queues for key in (queue, keys.wakeup(queue))],
-        lease_prefix=keys.lease(""),
-        job_prefix=keys.job(""),
-        payload_room=_MAX_PAYLOADS,
+    return await _claim(redis, **_claim_values(queues, parameters))
+
+
+def add_claim(pipe: Pipeline, queues: Iterable[str], **parameters: Unpack[ClaimParameters]) -> None:
+    """Add a claim to a pipeline. Its reply is a NoScriptError if the server lacks the script."""
+    _claim.add_to(pipe, **_claim_values(queues, parameters))
+
+
+class _ClaimValues(ClaimParameters):
+    workers: Key
+    queue_pairs: Keys
+    lease_prefix: str
+    job_prefix: str
+    payload_room: int
+
+
+def _claim_values(queues: Iterable[str], parameters: ClaimParameters) -> _ClaimValues:
+    return {
+        "workers": keys.WORKERS,
+        "queue_pairs": [key for queue in queues for key in (queue, keys.wakeup(queue))],
+        "lease_prefix": keys.lease(""),
+        "job_prefix": keys.job(""),
+        "payload_room": _MAX_PAYLOADS,
         **parameters,
-    )
+    }
 
 
 # Claims one due job of each queue in turn. `next_due` chooses the job of a queue.
@@ -131,15 +147,7 @@ return claimed
 """,
     when_full=True,
 )
-def _claim(
-    *,
-    workers: Key,
-    queue_pairs: Keys,
-    lease_prefix: str,
-    job_prefix: str,
-    payload_room: int,
-    **parameters: Unpack[ClaimParameters],
-) -> list[tuple[bytes, bytes, bytes, bytes]]: ...
+def _claim(**parameters: Unpack[_ClaimValues]) -> list[tuple[bytes, bytes, bytes, bytes]]: ...
 
 
 # Renews the leases of jobs, and returns the ids of those that another worker holds or that have
@@ -245,6 +253,6 @@ class _ReleaseEnded(_Release, EndedRunParameters): ...
 def _release_ended(**parameters: Unpack[_ReleaseEnded]) -> None: ...
 
 
-# Puts back a wakeup token that a worker took but does not use.
+# Pushes a wakeup token.
 @redis_script(PUSH_WAKEUP, "push_wakeup(wakeup)", when_full=True)
-def return_token(*, wakeup: Key) -> None: ...
+def push_token(*, wakeup: Key) -> None: ...

@@ -37,9 +37,9 @@ from worker.queue.claimed_job import (
     JobFunction,
     JobOutcome,
     call_job,
-    claim_jobs,
     outcome_of,
 )
+from worker.queue.job_claims import JobClaims
 from worker.queue.lease_deadlines import LeaseDeadlines
 from worker.queue.loop_lag import wait_for_low_lag
 from worker.telemetry.metrics import LEASES_LOST
@@ -98,16 +98,21 @@ class LeaseWorker(Worker):
         self._redis = BoundedClient(
             cast("Redis", redis), max_calls=redis.connection_pool.max_connections
         )
-        self._blocking_redis = cast("Redis", redis)  # for commands that block
         self._lease_seconds = settings.lease_seconds
         self._lease_ms = int(settings.lease_seconds * 1000)
+        self._claims = JobClaims(
+            self._redis,
+            cast("Redis", redis),
+            worker_id=worker_id,
+            lease_ms=self._lease_ms,
+            queues=queues,
+            background_share=background_share,
+        )
         self._deadlines = LeaseDeadlines(settings.lease_seconds)
         self._on_lease_lost = on_lease_lost
         self._on_dropped = on_dropped
         self.queues = queues
-        self._background_share = background_share
         self._wait_for_starts = wait_for_starts
-        self._next_queue = 0
         #: The key of each claimed job's queue.
         self._queue_of: dict[str, str] = {}
         self._changed = asyncio.Event()
@@ -150,9 +155,12 @@ class LeaseWorker(Worker):
     async def _drain(self, seconds: float) -> None:
         self.allow_pick_jobs = False
         self._changed.set()
-        with suppress(TimeoutError):  # the leases of jobs that a later reply claims expire
-            async with asyncio.timeout(_CLAIM_SECONDS), self._claiming:
-                pass
+        # The leases of jobs that a later reply claims expire.
+        with suppress(TimeoutError, *REDIS_UNAVAILABLE):
+            async with asyncio.timeout(_CLAIM_SECONDS):
+                await self._claims.interrupt()
+                async with self._claiming:
+                    pass
         running = list(self.tasks.values())
         log.info(
             "worker.draining",
@@ -181,13 +189,14 @@ class LeaseWorker(Worker):
 
     async def main(self) -> None:
         backoff = Backoff(0.1, 5)
-        while True:
+        wait = False
+        while self.allow_pick_jobs:
             try:
-                await self._poll_iteration()
+                wait = await self._claim_and_start(wait=wait)
                 if backoff.succeeded():
                     log.info("worker.redis_available", message="Redis is available again")
-                await self._wait_for_work()
             except (*REDIS_UNAVAILABLE, RedisError) as error:
+                wait = False
                 delay = backoff.failed()
                 if backoff.should_log():
                     log.warning(
@@ -197,50 +206,51 @@ class LeaseWorker(Worker):
                     )
                 await asyncio.sleep(delay)
 
-    async def _poll_iteration(self) -> None:
-        async with self._claiming:
-            await self._claim_jobs()
-        self._collect_ended()
+    async def _claim_and_start(self, *, wait: bool) -> bool:
+        """Claim jobs and start them. With `wait`, wait for a wakeup token first.
 
-    async def _claim_jobs(self) -> None:
-        while self.allow_pick_jobs and (free := self.max_jobs - self.job_counter) > 0:
-            requested = min(free, _MAX_CLAIM)
-            claimed = await self._claim(requested)
+        Returns whether the next claim should wait.
+        """
+        await self._wait_while_busy()
+        self._collect_ended()
+        if not self.allow_pick_jobs:
+            return False
+        if self.job_counter >= self.max_jobs:
+            self._changed.clear()
+            await wait_briefly(self._changed, self.poll_delay_s)
+            return False
+        requested = min(self.max_jobs - self.job_counter, _MAX_CLAIM)
+        async with self._claiming:
+            claimed = await self._claim(requested, wait=wait)
             for job in claimed:
-                if not self._is_running(job.id):
-                    await self._start(job)
-            if len(claimed) < requested:
-                break
-            await self._wait_while_busy()
+                await self._start_or_return(job)
+        return len(claimed) < requested
 
     def _is_running(self, job_id: str) -> bool:
         """Return whether the job runs here. A paused process can claim its own jobs again."""
         task = self.tasks.get(job_id)
         return task is not None and not task.done() and job_id not in self._released
 
-    async def _claim(self, count: int) -> list[ClaimedJob]:
-        queues, sent_at = self._rotate_queues(), time.monotonic()
-        jobs = await claim_jobs(
-            self._redis,
-            queues=queues,
-            lease_ms=self._lease_ms,
-            count=count,
-            running=self.job_counter,
-            background_share=self._background_share(),
-            worker_id=self._id,
-        )
+    async def _claim(self, count: int, *, wait: bool) -> list[ClaimedJob]:
+        if wait:
+            jobs, began = await self._claims.wait_and_claim(
+                count, running=self.job_counter, seconds=min(self.poll_delay_s, _MAX_BLOCK_SECONDS)
+            )
+        else:
+            jobs, began = await self._claims.claim(count, running=self.job_counter)
         self._queue_of |= {job.id: job.queue for job in jobs}
-        self._deadlines.start((job.id for job in jobs), sent_at)
+        self._deadlines.start((job.id for job in jobs), began)
         return jobs
 
-    def _rotate_queues(self) -> list[str]:
-        """Return the keys of the queues, with a different one first each time."""
-        queues = self._queue_keys()
-        self._next_queue = (self._next_queue + 1) % len(queues)
-        return [*queues[self._next_queue :], *queues[: self._next_queue]]
-
-    def _queue_keys(self) -> list[str]:
-        return [keys.queue(name) for name in self.queues()]
+    async def _start_or_return(self, job: ClaimedJob) -> None:
+        """Start a job, or return it if this worker stops, or was paused until the lease expired."""
+        if self._is_running(job.id):
+            return
+        if self.allow_pick_jobs and not self._deadlines.is_over(job.id):
+            await self._start(job)
+            return
+        await self._release(job.id, JobOutcome(finish=False))
+        self._forget(job.id)
 
     async def _start(self, job: ClaimedJob) -> None:
         await self.sem.acquire()
@@ -284,9 +294,7 @@ class LeaseWorker(Worker):
             if not task.done():
                 continue
             del self.tasks[job_id]
-            self._released.discard(job_id)
-            self._queue_of.pop(job_id, None)
-            self._deadlines.forget(job_id)
+            self._forget(job_id)
             if not task.cancelled() and (error := task.exception()) is not None:
                 # If it could not be released, its lease expires, and it starts again.
                 log.error(
@@ -297,18 +305,10 @@ class LeaseWorker(Worker):
                     where=raise_location(error),
                 )
 
-    async def _wait_for_work(self) -> None:
-        """Wait for a wakeup token, a free slot or the poll interval."""
-        await self._wait_while_busy()
-        if self.allow_pick_jobs and self.job_counter < self.max_jobs:
-            wakeups = [keys.wakeup(queue) for queue in self._queue_keys()]
-            seconds = min(self.poll_delay_s, _MAX_BLOCK_SECONDS)
-            token = await self._blocking_redis.execute_command("BLPOP", *wakeups, seconds)
-            if token and not self.allow_pick_jobs:
-                await lease_scripts.return_token(self._redis, wakeup=token[0].decode())
-            return
-        self._changed.clear()
-        await wait_briefly(self._changed, self.poll_delay_s)
+    def _forget(self, job_id: str) -> None:
+        self._released.discard(job_id)
+        self._queue_of.pop(job_id, None)
+        self._deadlines.forget(job_id)
 
     async def _wait_while_busy(self) -> None:
         """Wait while several jobs start or the event loop lags. Others can claim jobs meanwhile."""

@@ -1,5 +1,6 @@
 """Leases of workers whose link to Redis fails."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 
@@ -10,6 +11,7 @@ from tests.support.fakes.proxy import Proxy
 from tests.support.processes import Valkey
 from tests.support.wait import until
 from tests.support.worker_pool import (
+    PoolWorker,
     WorkerPool,
     open_worker_pool,
     run_forever,
@@ -49,6 +51,29 @@ async def test_silent_link_stops_jobs_when_their_leases_expire(
 
     await until_true(lambda: not isolated.lease_worker.job_counter, seconds=20)
     assert isolated.started == ["job"]
+
+
+async def test_job_whose_lease_expires_during_its_claim_is_not_started(pool: WorkerPool) -> None:
+    claimed, proceed = asyncio.Event(), asyncio.Event()
+    slow = PoolWorker("slow", pool.connect("slow"), run_forever, lease_seconds=0.5)
+
+    async def wait_to_proceed() -> None:
+        claimed.set()
+        await proceed.wait()
+
+    slow.lease_worker.after_claim = wait_to_proceed
+    await pool.enqueue("job")
+    slow.start()
+    await claimed.wait()
+    other = pool.start_worker("other", run_forever, poll_seconds=0.05)
+    await until_true(lambda: other.started == ["job"])
+
+    proceed.set()
+    await pool.wait_for_idle(2)
+
+    assert slow.started == []
+    assert await pool.leased_by("job") == "other"
+    await slow.shut_down()
 
 
 async def test_half_open_link_is_replaced_before_leases_expire(

@@ -52,7 +52,7 @@ async def test_jobs_running_after_the_drain_are_handed_over(pool: WorkerPool) ->
     await until(pool.is_empty)
 
 
-async def test_draining_worker_returns_its_wakeup_token(pool: WorkerPool) -> None:
+async def test_draining_worker_takes_no_wakeup_token(pool: WorkerPool) -> None:
     finish = asyncio.Event()
     stopping = pool.start_worker("a", wait_for(finish), drain_seconds=10)
     await pool.enqueue("job")
@@ -71,7 +71,15 @@ async def test_draining_worker_returns_its_wakeup_token(pool: WorkerPool) -> Non
     await stopping.shut_down()
 
 
-async def test_job_claimed_during_a_stop_is_handed_over(pool: WorkerPool) -> None:
+async def test_idle_worker_stops_at_once(pool: WorkerPool) -> None:
+    worker = pool.start_worker("a", succeed)
+    await pool.wait_for_idle(1)
+
+    async with asyncio.timeout(PROMPT):  # its wait for a token would last longer
+        await worker.shut_down()
+
+
+async def test_job_claimed_during_a_stop_is_returned(pool: WorkerPool) -> None:
     claimed, proceed = asyncio.Event(), asyncio.Event()
     worker = PoolWorker("a", pool.connect("a"), run_forever, lease_seconds=60)
 
@@ -89,6 +97,7 @@ async def test_job_claimed_during_a_stop_is_handed_over(pool: WorkerPool) -> Non
     proceed.set()
     await worker.shut_down()
 
+    assert worker.started == []
     assert await pool.leased_by("job") is None
     successor = pool.start_worker("b", succeed)
     await until_true(lambda: successor.started == ["job"], seconds=PROMPT)
