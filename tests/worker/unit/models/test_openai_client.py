@@ -64,7 +64,7 @@ class Sent(NamedTuple):
     timeout: object
 
 
-class Recorder:
+class RecordedClient:
     """A client whose requests are recorded. Each response sets the cookie `n` to `cookie`."""
 
     def __init__(self, client: AsyncOpenAI) -> None:
@@ -87,12 +87,12 @@ class Recorder:
         return httpx2.Response(200, json=COMPLETION, headers=cookies)
 
 
-def clients(**options: Any) -> tuple[Recorder, Recorder]:
+def clients(**options: Any) -> tuple[RecordedClient, RecordedClient]:
     """Return a client of Mamba, and one of the SDK."""
     timeout = httpx2.Timeout(5.0, connect=4.0)
     fast = open_client(URL, api_key="k", headers={}, timeout=5.0, connect_timeout=4.0)
     sdk = AsyncOpenAI(base_url=URL, api_key="k", timeout=timeout, max_retries=0, **options)
-    return Recorder(fast), Recorder(sdk)
+    return RecordedClient(fast), RecordedClient(sdk)
 
 
 @pytest.mark.parametrize("first", PARAMETERS)

@@ -1,0 +1,1 @@
+"""Integration tests of claims and leases, on a real Valkey."""
