@@ -154,7 +154,7 @@ def _has_more_than_body(options: FinalRequestOptions) -> bool:
 
 def _with_body(request: httpx2.Request, body: bytes) -> httpx2.Request:
     headers = request.headers.copy()
-    del headers["content-length"]
+    headers.pop("content-length", None)
     return httpx2.Request(
         request.method,
         request.url,
@@ -171,30 +171,31 @@ class _FastChat(AsyncChat):
 
 
 class _FastCompletions(AsyncCompletions):
-    """Sends the parameters as they are.
+    """Sends the parameters as they are. Their values must be JSON.
 
-    The SDK compares each of their values with every type that the API accepts, and changes none.
-    That takes 3 ms of CPU time for a chat with 30 messages.
+    The SDK compares each value with every type that the API accepts, and changes none of those that
+    Mamba passes. That takes 3 ms of CPU time for a chat with 30 messages.
     """
 
     async def create(self, **parameters: Any) -> Any:  # noqa: ANN401  (as in the SDK)
-        given = {
-            name: value
-            for name, value in parameters.items()
-            if not isinstance(value, NotGiven | Omit)
-        }
+        given = _without(NotGiven, parameters)
         options = make_request_options(
             extra_headers=given.pop("extra_headers", None),
             extra_query=given.pop("extra_query", None),
             timeout=given.pop("timeout", not_given),
             security={"bearer_auth": True},
         )
-        extra_body: dict[str, Any] = given.pop("extra_body", None) or {}
+        extra_body = _without(NotGiven, given.pop("extra_body", None) or {})
+        body = _without(Omit, {**given, **extra_body})
         return await self._post(
             "/chat/completions",
-            body=given | extra_body,
+            body=body,
             options=options,
             cast_to=ChatCompletion,
             stream=bool(given.get("stream")),
             stream_cls=AsyncStream[ChatCompletionChunk],
         )
+
+
+def _without(sentinel: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if not isinstance(value, sentinel)}

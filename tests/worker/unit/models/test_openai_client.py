@@ -1,11 +1,12 @@
 """The requests of chats: the same as the SDK's."""
 
 import json
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx2
 import pytest
-from openai import AsyncOpenAI, omit
+from openai import AsyncOpenAI, not_given, omit
 
 from worker.models.openai_client import open_client
 
@@ -47,7 +48,10 @@ PARAMETERS: list[dict[str, Any]] = [
     {"tools": TOOLS, "extra_body": {"top_k": 5, "tools": []}},
     {"extra_body": {"messages": []}},
     {"extra_body": None},
+    {"extra_body": {"temperature": omit, "user": not_given}, "temperature": 1, "user": "u"},
+    {"extra_body": MappingProxyType({"top_k": 5})},
     {"extra_headers": {"x-tenant": "a"}},
+    {"extra_headers": {"transfer-encoding": "chunked"}},
     {"extra_headers": {"x-tenant": "b", "content-type": "application/json; v=2"}},
     {"extra_headers": {"cookie": "a=1"}},
     {"extra_query": {"api-version": "2"}},
