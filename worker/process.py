@@ -75,7 +75,7 @@ def serve(settings: Settings) -> None:
         BackgroundTaskFailed: if it has shut down because a background task failed.
     """
     logs.configure(settings.logging.level, settings.logging.format)
-    pydantic_ai.BANNER_ENABLED = False  # it is for terminals; each run would look for one
+    pydantic_ai.BANNER_ENABLED = False  # each run would look for a terminal to show it
     with tracing("mamba-worker"), ExitDeadline() as exit_deadline:
         _trace_agents()
         uvloop.run(_serve(settings, exit_deadline))

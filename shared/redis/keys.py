@@ -234,7 +234,7 @@ def wakeup(queue: str) -> str:
 
 
 def worker_wakeup(worker_id: str) -> str:
-    """List: a token that ends the wait of a worker that stops."""
+    """List: a token that ends the wait of a draining worker."""
     return f"mamba:worker:{worker_id}:wake"
 
 

@@ -81,13 +81,13 @@ class LimitedClient(DefaultAioHttpClient):
 
 
 class _FastOpenAI(AsyncOpenAI):
-    """Parses streamed chunks itself: in a fifth of the SDK's time, and with corrected fields.
+    """Parses streamed chunks in a fifth of the SDK's time, and corrects their fields.
 
-    It builds requests faster, too.
+    Reuses the URL and the headers of the last request if only the body differs.
     """
 
-    #: What determines the last request except its body, and that request without a body.
-    _last: tuple[object, httpx2.Request] | None = None
+    #: What determines the URL and the headers of the last request, and that request with no body.
+    _last_request: tuple[object, httpx2.Request] | None = None
 
     @cached_property
     def chat(self) -> AsyncChat:
@@ -96,19 +96,20 @@ class _FastOpenAI(AsyncOpenAI):
     def _build_request(
         self, options: FinalRequestOptions, *, retries_taken: int = 0
     ) -> httpx2.Request:
-        """Build a request, from the last one if only its body differs.
+        """Return a request. Copies the last one if only the body differs.
 
         The SDK takes 0.1 ms to build one, and 0.2 ms if the process was idle before.
         """
         body = options.json_data
-        if not isinstance(body, dict) or self._client.cookies or _has_more_than_body(options):
+        # Cookies of the server change the headers.
+        if not isinstance(body, dict) or self._client.cookies or _has_other_options(options):
             return super()._build_request(options, retries_taken=retries_taken)
         headers = {**(options.headers or {})}
-        origin = (options.url, headers, options.security, retries_taken)
-        if self._last is not None and self._last[0] == origin:
-            return _with_body(self._last[1], openapi_dumps(body))
+        request_key = (options.url, headers, options.security, retries_taken)
+        if self._last_request is not None and self._last_request[0] == request_key:
+            return _with_body(self._last_request[1], openapi_dumps(body))
         request = super()._build_request(options, retries_taken=retries_taken)
-        self._last = (origin, _with_body(request, b""))
+        self._last_request = (request_key, _with_body(request, b""))
         return request
 
     async def _process_response(
@@ -141,8 +142,8 @@ class _FastOpenAI(AsyncOpenAI):
         return super()._process_response_data(data=data, cast_to=cast_to, response=response)
 
 
-def _has_more_than_body(options: FinalRequestOptions) -> bool:
-    """Return whether options besides the body, the URL and the headers determine the request."""
+def _has_other_options(options: FinalRequestOptions) -> bool:
+    """Return whether the request depends on options that a copy would not contain."""
     return bool(
         not isinstance(options.timeout, NotGiven)
         or options.params
@@ -171,7 +172,7 @@ class _FastChat(AsyncChat):
 
 
 class _FastCompletions(AsyncCompletions):
-    """Sends the parameters as they are. Their values must be JSON.
+    """Sends the parameters without the SDK's conversion. Their values must be JSON.
 
     The SDK compares each value with every type that the API accepts, and changes none of those that
     Mamba passes. That takes 3 ms of CPU time for a chat with 30 messages.
@@ -186,6 +187,7 @@ class _FastCompletions(AsyncCompletions):
             security={"bearer_auth": True},
         )
         extra_body = _without(NotGiven, given.pop("extra_body", None) or {})
+        # In `extra_body`, `Omit` removes a parameter, and `NotGiven` does not change it.
         body = _without(Omit, {**given, **extra_body})
         return await self._post(
             "/chat/completions",

@@ -1,8 +1,9 @@
 """Writes events to streams, in group commits that grow with back-pressure.
 
-Content is sent at once. While a pipeline is in flight, events of all runs are buffered and
-successive deltas of one part are merged; the next pipeline sends all of them. An idle worker writes
-one entry per token without delay; a busy worker writes larger entries with less work per token.
+Most events are sent at once (`worker/output/write_rules.py`). While a pipeline is in flight, events
+of all runs are buffered and successive deltas of one part are merged; the next pipeline sends all
+of them. An idle worker writes one entry per token without delay; a busy worker writes larger
+entries with less work per token.
 
 Each node of a Redis Cluster has its own shard: a node that is unreachable delays only its streams.
 """
@@ -241,7 +242,7 @@ class RunWriter:
         return len(self._kept) + len(self._buffer) > _MAX_BUFFERED_EVENTS
 
     def write(self, event: StreamEvent) -> None:
-        """Buffer an event. A boundary is written with the next event, `start` soon, others at once.
+        """Buffer an event, and submit it after its delay.
 
         Raises:
             StreamError: if the stream refused an earlier event, or this process cannot write.

@@ -30,10 +30,10 @@ class ClaimedJob(NamedTuple):
     payload: bytes
 
 
-async def parse_jobs(
+async def accept_jobs(
     redis: Redis, claimed: Iterable[tuple[bytes, bytes, bytes, bytes]]
 ) -> list[ClaimedJob]:
-    """Return the jobs that a script has claimed, and count their announced waits."""
+    """Decode the reply of a claim, and count the announced waits. Removes unreadable jobs."""
     jobs: list[ClaimedJob] = []
     for queue, job_id, payload, announced in claimed:
         try:

@@ -1,25 +1,25 @@
 """Claims jobs for a worker: at once, or when a wakeup token arrives.
 
-The wait for a token and the claim are one round trip, so an idle worker starts a job without
-another one. Redis executes the claim when it has ended the wait.
+The wait and the claim are one round trip: Redis executes the claim after the wait ends.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from redis.exceptions import NoScriptError
 
 from shared.redis import keys
-from shared.redis.client import Redis, as_unavailable
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError, as_unavailable
 from worker.queue import lease_scripts
-from worker.queue.claimed_job import ClaimedJob, parse_jobs
+from worker.queue.claimed_job import ClaimedJob, accept_jobs
 from worker.queue.lease_scripts import ClaimParameters
 
 
 class Claim(NamedTuple):
     jobs: list[ClaimedJob]
-    #: The leases began at this moment or later, on the monotonic clock of this process.
+    #: The earliest moment at which the leases may have begun, on this process's monotonic clock.
     began: float
 
 
@@ -27,7 +27,8 @@ class JobClaims:
     """Claims jobs from any number of queues in rotation.
 
     `queues` and `background_share` return the names of the queues and the minimum share of
-    background jobs for each claim. `blocking_redis` must not limit the duration of its calls.
+    background jobs for each claim. `blocking_redis` must permit calls that last for the `seconds`
+    of a wait.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class JobClaims:
         self._next_queue = 0
 
     async def claim(self, count: int, *, running: int) -> Claim:
-        """Claim at most `count` jobs that are due. `running` counts those of this worker.
+        """Claim at most `count` jobs that are due. `running` counts the jobs that run here.
 
         Raises:
             REDIS_UNAVAILABLE: if Redis cannot serve the call now.
@@ -58,36 +59,41 @@ class JobClaims:
         began = time.monotonic()
         queues, parameters = self._rotate_queues(), self._parameters(count, running)
         claimed = await lease_scripts.claim(self._redis, queues, **parameters)
-        return Claim(await parse_jobs(self._redis, claimed), began)
+        return Claim(await accept_jobs(self._redis, claimed), began)
 
     async def wait_and_claim(self, count: int, *, running: int, seconds: float) -> Claim:
-        """Claim jobs when a wakeup token arrives, `interrupt` is called, or the time is over.
+        """Wait at most `seconds` for a wakeup token or `interrupt`, then claim as `claim` does.
 
         Raises the same errors as `claim`.
         """
-        began = time.monotonic()
+        sent_at = time.monotonic()
         queues, parameters = self._rotate_queues(), self._parameters(count, running)
-        tokens = [*map(keys.wakeup, queues), keys.worker_wakeup(self._id)]
+        wakeups = [*map(keys.wakeup, queues), keys.worker_wakeup(self._id)]
         async with self._blocking_redis.pipeline(transaction=False) as pipe:
             pipe.execute_command("TIME")
-            pipe.execute_command("BLPOP", *tokens, seconds)
+            pipe.execute_command("BLPOP", *wakeups, seconds)
             pipe.execute_command("TIME")
             lease_scripts.add_claim(pipe, queues, **parameters)
             replies = await pipe.execute(raise_on_error=False)
-        if isinstance(replies[-1], NoScriptError):
-            return await self.claim(count, running=running)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise as_unavailable(reply)
-        wait_began, _, wait_ended, claimed = replies
-        waited = max(0.0, _seconds(wait_ended) - _seconds(wait_began))
-        # The clock of Redis may have been set forward meanwhile.
-        began = min(began + waited, time.monotonic())
-        return Claim(await parse_jobs(self._redis, claimed), began)
+        *waits, claimed = replies
+        if isinstance(claimed, NoScriptError):
+            return await self.claim(count, running=running)  # loads the script, too
+        if isinstance(claimed, Exception):
+            raise as_unavailable(claimed)
+        jobs = await accept_jobs(self._redis, claimed)
+        error = next((reply for reply in waits if isinstance(reply, Exception)), None)
+        if error is None:
+            waited = max(0.0, _seconds(waits[2]) - _seconds(waits[0]))
+            # If the clock of Redis was set forward during the wait, `waited` is too long.
+            return Claim(jobs, min(sent_at + waited, time.monotonic()))
+        if not jobs:
+            raise as_unavailable(error)
+        return Claim(jobs, sent_at)
 
     async def interrupt(self) -> None:
-        """End a wait of this worker. The next one ends at once if there is none."""
-        await lease_scripts.push_token(self._redis, wakeup=keys.worker_wakeup(self._id))
+        """End the worker's wait, or its next one if it does not wait now. Best effort."""
+        with suppress(*REDIS_UNAVAILABLE, RedisError):
+            await lease_scripts.push_token(self._redis, wakeup=keys.worker_wakeup(self._id))
 
     def _parameters(self, count: int, running: int) -> ClaimParameters:
         return {
@@ -106,5 +112,5 @@ class JobClaims:
 
 
 def _seconds(time_of_redis: tuple[int, int]) -> float:
-    """Return the reply of `TIME`, which has seconds and microseconds, in seconds."""
+    """Convert the reply of `TIME`, which has seconds and microseconds, to seconds."""
     return time_of_redis[0] + time_of_redis[1] / 1_000_000

@@ -7,26 +7,26 @@ from collections.abc import Iterable
 class LeaseDeadlines:
     """A deadline for each job.
 
-    It counts from the moment before a claim or renewal was sent, so it is never later than the
-    expiry in Redis.
+    It counts from the earliest moment at which the lease may have begun, so it is never later than
+    the expiry in Redis.
     """
 
     def __init__(self, lease_seconds: float) -> None:
         self._lease_seconds = lease_seconds
         self._deadlines: dict[str, float] = {}
 
-    def start(self, job_ids: Iterable[str], sent_at: float) -> None:
+    def start(self, job_ids: Iterable[str], began: float) -> None:
         """Add jobs that were claimed."""
         for job_id in job_ids:
-            self._deadlines[job_id] = sent_at + self._lease_seconds
+            self._deadlines[job_id] = began + self._lease_seconds
 
-    def extend(self, job_ids: Iterable[str], sent_at: float) -> None:
+    def extend(self, job_ids: Iterable[str], began: float) -> None:
         """Set the deadlines of jobs whose leases were renewed. Ignores jobs without a deadline."""
-        self.start((job_id for job_id in job_ids if job_id in self._deadlines), sent_at)
+        self.start((job_id for job_id in job_ids if job_id in self._deadlines), began)
 
     def is_over(self, job_id: str) -> bool:
-        """Return whether the lease of a job that was claimed may have expired."""
-        return time.monotonic() >= self._deadlines[job_id]
+        """Return whether the lease of a job may have expired. True if it has no deadline."""
+        return time.monotonic() >= self._deadlines.get(job_id, 0.0)
 
     def forget(self, job_id: str) -> None:
         self._deadlines.pop(job_id, None)

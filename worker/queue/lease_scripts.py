@@ -38,15 +38,15 @@ async def claim(
     Returns the queue, the id, the payload, and the announced wait of each job. The payload is empty
     if it has expired, or if the reply would become too large.
     """
-    return await _claim(redis, **_claim_values(queues, parameters))
+    return await _claim(redis, **_claim_script_parameters(queues, parameters))
 
 
 def add_claim(pipe: Pipeline, queues: Iterable[str], **parameters: Unpack[ClaimParameters]) -> None:
     """Add a claim to a pipeline. Its reply is a NoScriptError if the server lacks the script."""
-    _claim.add_to(pipe, **_claim_values(queues, parameters))
+    _claim.add_to(pipe, **_claim_script_parameters(queues, parameters))
 
 
-class _ClaimValues(ClaimParameters):
+class _ClaimScriptParameters(ClaimParameters):
     workers: Key
     queue_pairs: Keys
     lease_prefix: str
@@ -54,7 +54,9 @@ class _ClaimValues(ClaimParameters):
     payload_room: int
 
 
-def _claim_values(queues: Iterable[str], parameters: ClaimParameters) -> _ClaimValues:
+def _claim_script_parameters(
+    queues: Iterable[str], parameters: ClaimParameters
+) -> _ClaimScriptParameters:
     return {
         "workers": keys.WORKERS,
         "queue_pairs": [key for queue in queues for key in (queue, keys.wakeup(queue))],
@@ -147,7 +149,9 @@ return claimed
 """,
     when_full=True,
 )
-def _claim(**parameters: Unpack[_ClaimValues]) -> list[tuple[bytes, bytes, bytes, bytes]]: ...
+def _claim(
+    **parameters: Unpack[_ClaimScriptParameters],
+) -> list[tuple[bytes, bytes, bytes, bytes]]: ...
 
 
 # Renews the leases of jobs, and returns the ids of those that another worker holds or that have
@@ -253,6 +257,6 @@ class _ReleaseEnded(_Release, EndedRunParameters): ...
 def _release_ended(**parameters: Unpack[_ReleaseEnded]) -> None: ...
 
 
-# Pushes a wakeup token.
+# Pushes a wakeup token, which ends the wait of a worker.
 @redis_script(PUSH_WAKEUP, "push_wakeup(wakeup)", when_full=True)
 def push_token(*, wakeup: Key) -> None: ...

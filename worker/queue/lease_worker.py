@@ -2,7 +2,7 @@
 
 It adds to arq:
 
-- Claims: one round trip takes due jobs and moves their score into the future by the lease, so jobs
+- Claims: one call takes due jobs and moves their score into the future by the lease, so jobs
   in progress are never ahead of waiting ones. Plain arq keeps jobs in progress at the front of the
   queue and reads only its first `max(100, 5 * max_jobs)` jobs, so as many long jobs block all
   others. Bursts spread evenly: a worker that runs its portion of the jobs claims one at a time, and
@@ -63,8 +63,8 @@ _MAX_BLOCK_SECONDS = SILENCE_SECONDS - 1
 class LeaseWorker(Worker):
     """Serves any number of queues in rotation.
 
-    `functions` are those of the kinds of jobs. Calls `on_lease_lost` with a job whose lease another
-    worker has taken or may have taken, and `on_dropped` with a job whose payload is missing or
+    `functions` has the function of each kind of job. Calls `on_lease_lost` with a job whose lease
+    another worker has or may have taken, and `on_dropped` with a job whose payload is missing or
     invalid. `queues` and `background_share` return the names of the queues and the minimum share of
     background jobs for each claim. `wait_for_starts` waits while several jobs start here.
     """
@@ -116,7 +116,7 @@ class LeaseWorker(Worker):
         #: The key of each claimed job's queue.
         self._queue_of: dict[str, str] = {}
         self._changed = asyncio.Event()
-        #: Held from a claim until the claimed jobs have started.
+        #: Held while the worker waits and claims, until the jobs have started or were released.
         self._claiming = asyncio.Lock()
         #: Jobs whose leases are released, or about to be, while their tasks end.
         self._released: set[str] = set()
@@ -132,7 +132,7 @@ class LeaseWorker(Worker):
 
         Jobs that still run after `drain_seconds` are cancelled and handed over to other workers. If
         serving fails with an unexpected error, leases are no longer renewed, and all jobs are
-        handed over before it is raised. `on_drain` receives the duration of the drain.
+        handed over before the error is raised. `on_drain` receives the duration of the drain.
         """
         serving = self.loop.create_task(self.main(), name="worker")
         renewing = self.loop.create_task(self._renew_leases(), name="lease-renewal")
@@ -155,8 +155,8 @@ class LeaseWorker(Worker):
     async def _drain(self, seconds: float) -> None:
         self.allow_pick_jobs = False
         self._changed.set()
-        # The leases of jobs that a later reply claims expire.
-        with suppress(TimeoutError, *REDIS_UNAVAILABLE):
+        # Jobs of a reply that arrives during the drain are released. Later, their leases expire.
+        with suppress(TimeoutError):
             async with asyncio.timeout(_CLAIM_SECONDS):
                 await self._claims.interrupt()
                 async with self._claiming:
@@ -207,8 +207,9 @@ class LeaseWorker(Worker):
                 await asyncio.sleep(delay)
 
     async def _claim_and_start(self, *, wait: bool) -> bool:
-        """Claim jobs and start them. With `wait`, wait for a wakeup token first.
+        """Claim jobs and start them; with `wait`, after a wait for a wakeup token.
 
+        Claims nothing if the worker drains. If all slots are in use, waits for a free one instead.
         Returns whether the next claim should wait.
         """
         await self._wait_while_busy()
@@ -223,11 +224,11 @@ class LeaseWorker(Worker):
         async with self._claiming:
             claimed = await self._claim(requested, wait=wait)
             for job in claimed:
-                await self._start_or_return(job)
+                await self._start_or_release(job)
         return len(claimed) < requested
 
     def _is_running(self, job_id: str) -> bool:
-        """Return whether the job runs here. A paused process can claim its own jobs again."""
+        """Return whether the job runs here. A job that runs here can be claimed here again."""
         task = self.tasks.get(job_id)
         return task is not None and not task.done() and job_id not in self._released
 
@@ -242,15 +243,17 @@ class LeaseWorker(Worker):
         self._deadlines.start((job.id for job in jobs), began)
         return jobs
 
-    async def _start_or_return(self, job: ClaimedJob) -> None:
-        """Start a job, or return it if this worker stops, or was paused until the lease expired."""
+    async def _start_or_release(self, job: ClaimedJob) -> None:
+        """Start a job. Release it instead if the worker drains or the lease may have expired."""
         if self._is_running(job.id):
             return
         if self.allow_pick_jobs and not self._deadlines.is_over(job.id):
             await self._start(job)
             return
-        await self._release(job.id, JobOutcome(finish=False))
-        self._forget(job.id)
+        with suppress(*REDIS_UNAVAILABLE, RedisError):  # the lease expires in any case
+            await self._release(job.id, JobOutcome(finish=False))
+        if job.id not in self.tasks:
+            self._forget(job.id)
 
     async def _start(self, job: ClaimedJob) -> None:
         await self.sem.acquire()
@@ -261,10 +264,7 @@ class LeaseWorker(Worker):
         self.tasks[job.id] = task
 
     async def _execute(self, job: ClaimedJob) -> None:
-        """Call the function that `worker/process.py` registers for the job's kind.
-
-        arq's own method reads the payload again, and formats the arguments, which may be large.
-        """
+        """Call the function of the job's kind. arq's method reads and formats the payload again."""
         payload = job.payload or await self._redis.execute_command("GET", keys.job(job.id))
         work = call_job(self._functions, job.id, payload or b"")
         if work is None:
@@ -385,7 +385,7 @@ class LeaseWorker(Worker):
     async def _release(self, job_id: str, outcome: JobOutcome) -> None:
         """Remove the job from the queue, make it due again, or hand it back with a delay.
 
-        Only the lease holder can.
+        Does nothing if another worker holds the lease.
         """
         queue = self._queue_of.get(job_id, self.queue_name)
         self._released.add(job_id)

@@ -87,7 +87,7 @@ def test_messages_of_exceptions_and_warnings_are_not_logged(style: str) -> None:
     assert ended.stderr.count("ValueError") == 2
 
 
-RECONFIGURED = """
+RECONFIGURE_SCRIPT = """
 import structlog
 from structlog.testing import capture_logs
 from shared.telemetry.logs import configure
@@ -102,8 +102,8 @@ print([line["event"] for line in captured])
 """
 
 
-def test_used_loggers_follow_a_new_configuration() -> None:
-    command = [sys.executable, "-c", RECONFIGURED]
+def test_capture_logs_works_after_reconfiguration() -> None:
+    command = [sys.executable, "-c", RECONFIGURE_SCRIPT]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
 
     assert ended.stdout.strip() == "['during']"

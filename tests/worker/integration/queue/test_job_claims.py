@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from shared.redis import keys
-from shared.redis.client import Redis
+from shared.redis.client import Redis, RedisError
 from tests.support.worker_pool import PROMPT, WorkerPool
 from worker.queue.job_claims import Claim, JobClaims
 
@@ -25,10 +25,10 @@ def claims(pool: WorkerPool) -> JobClaims:
     )
 
 
-async def wait(claims: JobClaims, pool: WorkerPool, seconds: float = 3) -> asyncio.Task[Claim]:
-    """Return a claim that waits for a token. The server knows its script."""
+async def start_claim(claims: JobClaims, pool: WorkerPool) -> asyncio.Task[Claim]:
+    """Start a claim that waits for a token. A claim before it loads the script."""
     await claims.claim(1, running=0)
-    waiting = asyncio.create_task(claims.wait_and_claim(4, running=0, seconds=seconds))
+    waiting = asyncio.create_task(claims.wait_and_claim(4, running=0, seconds=3))
     await pool.wait_for_idle(1)
     return waiting
 
@@ -41,7 +41,7 @@ def ids(claim: Claim) -> list[str]:
 async def test_new_job_is_claimed_in_the_round_trip_of_the_wait(
     claims: JobClaims, pool: WorkerPool, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = await wait(claims, pool)
+    waiting = await start_claim(claims, pool)
     monkeypatch.delattr(JobClaims, "claim")
 
     await pool.enqueue("job", queue=queue)
@@ -51,19 +51,17 @@ async def test_new_job_is_claimed_in_the_round_trip_of_the_wait(
 
 
 async def test_lease_counts_from_the_end_of_the_wait(claims: JobClaims, pool: WorkerPool) -> None:
-    waiting = await wait(claims, pool)
-    waits_since = time.monotonic()
+    waiting = await start_claim(claims, pool)
+    wait_began = time.monotonic()
     await asyncio.sleep(1)
 
     await pool.enqueue("job")
     claim = await waiting
 
-    assert waits_since + 0.5 < claim.began < time.monotonic()
+    assert wait_began + 0.5 < claim.began < time.monotonic()
 
 
-async def test_wait_without_a_token_ends_after_its_time(
-    claims: JobClaims, pool: WorkerPool
-) -> None:
+async def test_wait_without_a_token_ends_with_a_claim(claims: JobClaims, pool: WorkerPool) -> None:
     await pool.enqueue("job")
     await pool.redis.execute_command("DEL", keys.wakeup(keys.QUEUE))
 
@@ -73,7 +71,7 @@ async def test_wait_without_a_token_ends_after_its_time(
 
 
 async def test_interrupted_wait_ends_at_once(claims: JobClaims, pool: WorkerPool) -> None:
-    waiting = await wait(claims, pool)
+    waiting = await start_claim(claims, pool)
 
     async with asyncio.timeout(PROMPT):
         await claims.interrupt()
@@ -82,10 +80,30 @@ async def test_interrupted_wait_ends_at_once(claims: JobClaims, pool: WorkerPool
     assert claim.jobs == []
 
 
-async def test_claim_survives_a_flush_of_the_scripts(claims: JobClaims, pool: WorkerPool) -> None:
-    waiting = await wait(claims, pool)
+async def test_waiting_claim_works_after_script_flush(claims: JobClaims, pool: WorkerPool) -> None:
+    waiting = await start_claim(claims, pool)
 
     await pool.redis.execute_command("SCRIPT", "FLUSH")
     await pool.enqueue("job")
 
     assert ids(await waiting) == ["job"]
+
+
+async def test_claim_is_kept_if_the_wait_fails(claims: JobClaims, pool: WorkerPool) -> None:
+    await claims.claim(1, running=0)
+    await pool.enqueue("job")
+    await break_wakeups(pool)
+
+    assert ids(await claims.wait_and_claim(4, running=0, seconds=3)) == ["job"]
+
+
+async def test_failed_wait_without_a_job_raises(claims: JobClaims, pool: WorkerPool) -> None:
+    await claims.claim(1, running=0)
+    await break_wakeups(pool)
+
+    with pytest.raises(RedisError, match="WRONGTYPE"):
+        await claims.wait_and_claim(4, running=0, seconds=3)
+
+
+async def break_wakeups(pool: WorkerPool) -> None:
+    await pool.redis.execute_command("SET", keys.wakeup(keys.QUEUE), "not a list", "PX", 60_000)

@@ -4,19 +4,23 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
-from shared.redis.client import REDIS_UNAVAILABLE, Redis
+import pytest
+
+from shared.redis.client import REDIS_UNAVAILABLE, Redis, RedisError
 from tests.support.processes import Valkey, start_all, stop_all
 from tests.support.wait import until
 from tests.support.worker_pool import (
     PROMPT,
     PoolWorker,
     WorkerPool,
+    do_nothing,
     open_worker_pool,
     run_forever,
     succeed,
     until_true,
     wait_for,
 )
+from worker.queue import lease_scripts
 
 
 async def test_draining_worker_finishes_jobs_and_claims_none(pool: WorkerPool) -> None:
@@ -52,7 +56,7 @@ async def test_jobs_running_after_the_drain_are_handed_over(pool: WorkerPool) ->
     await until(pool.is_empty)
 
 
-async def test_draining_worker_takes_no_wakeup_token(pool: WorkerPool) -> None:
+async def test_job_queued_during_a_drain_starts_elsewhere(pool: WorkerPool) -> None:
     finish = asyncio.Event()
     stopping = pool.start_worker("a", wait_for(finish), drain_seconds=10)
     await pool.enqueue("job")
@@ -61,7 +65,7 @@ async def test_draining_worker_takes_no_wakeup_token(pool: WorkerPool) -> None:
     other = pool.start_worker("b", succeed)
     await pool.wait_for_idle(2)
 
-    # The stopping worker has waited longest, so it receives the next token.
+    # The stopping worker has waited longest, so the next token would go to it.
     stopping.stop.set()
     await until_true(lambda: not stopping.lease_worker.allow_pick_jobs)
     await pool.enqueue("new")
@@ -79,7 +83,50 @@ async def test_idle_worker_stops_at_once(pool: WorkerPool) -> None:
         await worker.shut_down()
 
 
-async def test_job_claimed_during_a_stop_is_returned(pool: WorkerPool) -> None:
+async def test_worker_that_cannot_end_its_wait_still_drains(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise RedisError("BUSY Valkey is busy running a script.")
+
+    monkeypatch.setattr(lease_scripts, "push_token", fail)
+    worker = pool.start_worker("a", run_forever, lease_seconds=60)
+    await pool.enqueue("job")
+    await until_true(lambda: worker.started == ["job"])
+
+    await worker.shut_down()
+
+    assert await pool.leased_by("job") is None
+
+
+async def test_failed_release_does_not_stop_the_others(pool: WorkerPool) -> None:
+    claimed, proceed = asyncio.Event(), asyncio.Event()
+    worker = PoolWorker("a", pool.connect("a"), run_forever, lease_seconds=60)
+
+    async def wait_to_proceed() -> None:
+        claimed.set()
+        await proceed.wait()
+
+    async def fail_once() -> None:
+        worker.lease_worker.before_release = do_nothing
+        raise RedisError("BUSY Valkey is busy running a script.")
+
+    worker.lease_worker.after_claim = wait_to_proceed
+    worker.lease_worker.before_release = fail_once
+    await pool.enqueue("one", "two", "three")
+    worker.start()
+    await claimed.wait()
+
+    worker.stop.set()
+    await until_true(lambda: not worker.lease_worker.allow_pick_jobs)
+    proceed.set()
+    await worker.shut_down()
+
+    leased = [name for name in ("one", "two", "three") if await pool.leased_by(name)]
+    assert len(leased) == 1
+
+
+async def test_job_claimed_during_a_stop_is_released(pool: WorkerPool) -> None:
     claimed, proceed = asyncio.Event(), asyncio.Event()
     worker = PoolWorker("a", pool.connect("a"), run_forever, lease_seconds=60)
 

@@ -1,4 +1,4 @@
-"""The requests of chats: the same as the SDK's."""
+"""Model requests are the same as those of the SDK."""
 
 import json
 from types import MappingProxyType
@@ -91,17 +91,17 @@ class RecordedClient:
         return httpx2.Response(200, json=COMPLETION, headers=cookies)
 
 
-def clients(**options: Any) -> tuple[RecordedClient, RecordedClient]:
+def clients() -> tuple[RecordedClient, RecordedClient]:
     """Return a client of Mamba, and one of the SDK."""
     timeout = httpx2.Timeout(5.0, connect=4.0)
     fast = open_client(URL, api_key="k", headers={}, timeout=5.0, connect_timeout=4.0)
-    sdk = AsyncOpenAI(base_url=URL, api_key="k", timeout=timeout, max_retries=0, **options)
+    sdk = AsyncOpenAI(base_url=URL, api_key="k", timeout=timeout, max_retries=0)
     return RecordedClient(fast), RecordedClient(sdk)
 
 
 @pytest.mark.parametrize("first", PARAMETERS)
 async def test_requests_are_the_same_as_from_the_sdk(first: dict[str, Any]) -> None:
-    """A request may be built from the one before it, so each follows each other one."""
+    """A request may be copied from the one before it, so this tests each ordered pair."""
     fast, sdk = clients()
     for second in PARAMETERS:
         assert await fast.send(**first) == await sdk.send(**first)
