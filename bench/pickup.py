@@ -25,7 +25,9 @@ async def pickup() -> list[Row]:
     async with open_upstream() as upstream, open_mamba(upstream) as mamba:
         times = await _measure(mamba.valkey.url)
     return [
-        single(f"pickup of a run by an idle worker, {name}", percentile(times, share), unit="ms")
+        single(
+            f"first event of a run on an idle worker, {name}", percentile(times, share), unit="ms"
+        )
         for name, share in (("p50", 0.5), ("p99", 0.99))
     ]
 

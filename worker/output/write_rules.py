@@ -17,14 +17,14 @@ from shared.streams.events import (
 CONTENT = (TextDelta, ReasoningDelta, ToolInputStart, ToolInputAvailable)
 #: Events that show nothing to a reader. Another event follows soon, so one append writes both.
 _BOUNDARIES = (StartStep, FinishStep, TextEnd)
-#: The longest delay of `start`, in seconds. The worker sends the model request before it.
+#: The longest delay of `start`, in seconds. It usually suffices to send the model request first.
 _START_DELAY = 0.005
 #: A delta with this many characters or more is not extended by another one.
 _MAX_MERGED_CHARS = 4096
 
 
 def delay_of(event: StreamEvent) -> float | None:
-    """Return how long an event may wait, in seconds. None means until the next append."""
+    """Return how long an event may wait, in seconds. None: until the next append of its run."""
     if isinstance(event, _BOUNDARIES):
         return None
     return _START_DELAY if isinstance(event, Start) else 0

@@ -1,6 +1,7 @@
-"""Claims jobs for a worker: at once, or when a wakeup token arrives.
+"""Claims jobs for a worker, either at once or after a wait for a wakeup token.
 
-The wait and the claim are one round trip: Redis executes the claim after the wait ends.
+The wait and the claim are one round trip: Redis executes the claim when a token
+arrives or the wait times out.
 """
 
 import time
@@ -27,8 +28,8 @@ class JobClaims:
     """Claims jobs from any number of queues in rotation.
 
     `queues` and `background_share` return the names of the queues and the minimum share of
-    background jobs for each claim. `blocking_redis` must permit calls that last for the `seconds`
-    of a wait.
+    background jobs for each claim. `blocking_redis` must have no time limit that
+    is shorter than a wait.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class JobClaims:
             pipe.execute_command("TIME")
             lease_scripts.add_claim(pipe, queues, **parameters)
             replies = await pipe.execute(raise_on_error=False)
+        received_at = time.monotonic()
         *waits, claimed = replies
         if isinstance(claimed, NoScriptError):
             return await self.claim(count, running=running)  # loads the script, too
@@ -85,7 +87,7 @@ class JobClaims:
         if error is None:
             waited = max(0.0, _seconds(waits[2]) - _seconds(waits[0]))
             # If the clock of Redis was set forward during the wait, `waited` is too long.
-            return Claim(jobs, min(sent_at + waited, time.monotonic()))
+            return Claim(jobs, min(sent_at + waited, received_at))
         if not jobs:
             raise as_unavailable(error)
         return Claim(jobs, sent_at)

@@ -1,4 +1,4 @@
-"""When the leases of this worker's jobs expire, on the monotonic clock of this process."""
+"""Tracks when the leases of this worker's jobs expire, on the process's monotonic clock."""
 
 import time
 from collections.abc import Iterable
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 class LeaseDeadlines:
     """A deadline for each job.
 
-    It counts from the earliest moment at which the lease may have begun, so it is never later than
-    the expiry in Redis.
+    It counts from the earliest moment at which the lease may have begun, so it is not later than
+    the expiry in Redis, unless the clock of Redis is set forward during the wait of a claim.
     """
 
     def __init__(self, lease_seconds: float) -> None:

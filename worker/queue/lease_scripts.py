@@ -195,7 +195,8 @@ async def release(
     """Remove a finished job, which starts the next one of its chat, or make it due again.
 
     A job that is handed back becomes due after the delay, and then waits in the fair order. Does
-    nothing to the job if another worker holds the lease. `ended` records the end of its run.
+    nothing to the job if another worker holds the lease. If the lease has expired, the job keeps
+    its due time, which another worker may have set. `ended` records the end of its run.
     """
     parameters: _Release = {
         "queue": queue,
@@ -239,8 +240,10 @@ elseif outcome == 'handed_back' then
   record_hand_back(queue, job_id, now_ms())
   redis.call('ZADD', queue, now_ms() + delay_ms, job_id)
 else
-  record_release(job_id, now_ms())
-  redis.call('ZADD', queue, now_ms(), job_id)
+  if holder then
+    record_release(job_id, now_ms())
+    redis.call('ZADD', queue, now_ms(), job_id)
+  end
   push_wakeup(wakeup)
 end
 """

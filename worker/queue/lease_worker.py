@@ -51,8 +51,8 @@ log = structlog.stdlib.get_logger()
 
 #: The most jobs of one claim, so that bursts spread over the workers and few runs start at once.
 _MAX_CLAIM = 4
-#: The parts of a shutdown that wait for Redis: a claim in progress, jobs that are handed over, and
-#: the release of jobs that were claimed and have not started.
+#: Time limits of a shutdown: for a claim in progress, for running jobs that are handed over, and
+#: for the release of jobs whose tasks were cancelled before they began.
 _CLAIM_SECONDS = 2.0
 _HANDOVER_SECONDS = 5.0
 _RELEASE_SECONDS = 2.0
@@ -155,7 +155,7 @@ class LeaseWorker(Worker):
     async def _drain(self, seconds: float) -> None:
         self.allow_pick_jobs = False
         self._changed.set()
-        # Jobs of a reply that arrives during the drain are released. Later, their leases expire.
+        # The jobs of a claim in progress are released, if its reply arrives during the drain.
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLAIM_SECONDS):
                 await self._claims.interrupt()
@@ -193,7 +193,7 @@ class LeaseWorker(Worker):
         while self.allow_pick_jobs:
             try:
                 wait = await self._claim_and_start(wait=wait)
-                if backoff.succeeded():
+                if self.allow_pick_jobs and backoff.succeeded():
                     log.info("worker.redis_available", message="Redis is available again")
             except (*REDIS_UNAVAILABLE, RedisError) as error:
                 wait = False
@@ -207,10 +207,10 @@ class LeaseWorker(Worker):
                 await asyncio.sleep(delay)
 
     async def _claim_and_start(self, *, wait: bool) -> bool:
-        """Claim jobs and start them; with `wait`, after a wait for a wakeup token.
+        """Claim jobs and start them. With `wait`, wait for a wakeup token first.
 
-        Claims nothing if the worker drains. If all slots are in use, waits for a free one instead.
-        Returns whether the next claim should wait.
+        If all slots are in use, only waits for a free one. Claims nothing if the worker drains.
+        Returns whether the next call should wait.
         """
         await self._wait_while_busy()
         self._collect_ended()
@@ -244,7 +244,7 @@ class LeaseWorker(Worker):
         return jobs
 
     async def _start_or_release(self, job: ClaimedJob) -> None:
-        """Start a job. Release it instead if the worker drains or the lease may have expired."""
+        """Start a job that does not run here. Release it if the worker drains or was suspended."""
         if self._is_running(job.id):
             return
         if self.allow_pick_jobs and not self._deadlines.is_over(job.id):

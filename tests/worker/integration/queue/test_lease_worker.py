@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Literal
 
 import pytest
 from arq.worker import Retry, RetryJob
@@ -452,3 +453,22 @@ async def test_job_with_an_undecodable_id_is_removed(pool: WorkerPool) -> None:
 
     await until(pool.is_empty)
     assert worker.started == ["job"]
+
+
+async def test_late_release_keeps_the_delay_of_a_hand_back(pool: WorkerPool) -> None:
+    await pool.enqueue("job")
+
+    async def release(worker_id: str, outcome: Literal["due", "handed_back"]) -> float:
+        await lease_scripts.release(
+            pool.redis,
+            queue=keys.QUEUE,
+            job_id="job",
+            worker_id=worker_id,
+            outcome=outcome,
+            delay_ms=60_000,
+        )
+        return float(await pool.redis.execute_command("ZSCORE", keys.QUEUE, "job"))
+
+    due = await release("other", "handed_back")
+
+    assert await release("late", "due") == due
