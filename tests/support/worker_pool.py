@@ -95,6 +95,17 @@ class PoolWorker:
     async def _on_dropped(self, job_id: str) -> None:
         self.dropped.append(job_id)
 
+    def hold_claims(self) -> tuple[asyncio.Event, asyncio.Event]:
+        """Hold each claim until the second event is set. The first one is set after a claim."""
+        claimed, proceed = asyncio.Event(), asyncio.Event()
+
+        async def wait_to_proceed() -> None:
+            claimed.set()
+            await proceed.wait()
+
+        self.lease_worker.after_claim = wait_to_proceed
+        return claimed, proceed
+
     def start(self, *, drain_seconds: float = 0) -> None:
         serving = self.lease_worker.run_until(self.stop, drain_seconds=drain_seconds)
         self.task = asyncio.create_task(serving)

@@ -22,10 +22,7 @@ from shared.errors import AnswerTooLarge, Fenced, StreamClosed, StreamGap, Write
 from shared.redis.client import REDIS_UNAVAILABLE, OutOfMemoryError
 from shared.streams.answer_digest import AnswerDigest
 from shared.streams.event_stream import Append, Closure, EventStream, StoredRun, Verdict
-from shared.streams.events import (
-    DONE,
-    StreamEvent,
-)
+from shared.streams.events import DONE, StreamEvent
 from worker.output.write_rules import CONTENT, delay_of, merge
 from worker.telemetry.metrics import APPEND_SECONDS, APPENDS_REFUSED
 

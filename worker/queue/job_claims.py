@@ -1,7 +1,7 @@
 """Claims jobs for a worker, either at once or after a wait for a wakeup token.
 
-The wait and the claim are one round trip: Redis executes the claim when a token
-arrives or the wait times out.
+The wait and the claim are one round trip: Redis executes the claim when a token arrives or the wait
+times out.
 """
 
 import time
@@ -28,8 +28,8 @@ class JobClaims:
     """Claims jobs from any number of queues in rotation.
 
     `queues` and `background_share` return the names of the queues and the minimum share of
-    background jobs for each claim. `blocking_redis` must have no time limit that
-    is shorter than a wait.
+    background jobs for each claim. `blocking_redis` must have no time limit that is shorter than a
+    wait.
     """
 
     def __init__(

@@ -1,6 +1,5 @@
 """Leases of workers whose link to Redis fails."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 
@@ -54,14 +53,8 @@ async def test_silent_link_stops_jobs_when_their_leases_expire(
 
 
 async def test_job_whose_lease_expires_during_its_claim_is_not_started(pool: WorkerPool) -> None:
-    claimed, proceed = asyncio.Event(), asyncio.Event()
     slow = PoolWorker("slow", pool.connect("slow"), run_forever, lease_seconds=0.5)
-
-    async def wait_to_proceed() -> None:
-        claimed.set()
-        await proceed.wait()
-
-    slow.lease_worker.after_claim = wait_to_proceed
+    claimed, proceed = slow.hold_claims()
     await pool.enqueue("job")
     slow.start()
     await claimed.wait()

@@ -100,18 +100,13 @@ async def test_worker_that_cannot_end_its_wait_still_drains(
 
 
 async def test_failed_release_does_not_stop_the_others(pool: WorkerPool) -> None:
-    claimed, proceed = asyncio.Event(), asyncio.Event()
     worker = PoolWorker("a", pool.connect("a"), run_forever, lease_seconds=60)
-
-    async def wait_to_proceed() -> None:
-        claimed.set()
-        await proceed.wait()
+    claimed, proceed = worker.hold_claims()
 
     async def fail_once() -> None:
         worker.lease_worker.before_release = do_nothing
         raise RedisError("BUSY Valkey is busy running a script.")
 
-    worker.lease_worker.after_claim = wait_to_proceed
     worker.lease_worker.before_release = fail_once
     await pool.enqueue("one", "two", "three")
     worker.start()
@@ -127,14 +122,8 @@ async def test_failed_release_does_not_stop_the_others(pool: WorkerPool) -> None
 
 
 async def test_job_claimed_during_a_stop_is_released(pool: WorkerPool) -> None:
-    claimed, proceed = asyncio.Event(), asyncio.Event()
     worker = PoolWorker("a", pool.connect("a"), run_forever, lease_seconds=60)
-
-    async def wait_to_proceed() -> None:
-        claimed.set()
-        await proceed.wait()
-
-    worker.lease_worker.after_claim = wait_to_proceed
+    claimed, proceed = worker.hold_claims()
     await pool.enqueue("job")
     worker.start()
     await claimed.wait()
